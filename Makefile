@@ -1,0 +1,51 @@
+# Everything a newcomer needs: `make run` to see it live, `make test` to see it proved.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := run
+.PHONY: run test lint bench format lock clean
+
+# One stamp per set of packages, so that a second run starts at once.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit("tickhub needs Python 3.11 or newer; set PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=26'
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python pyproject.toml requirements.lock
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
+	@touch $@
+
+run: $(VENV)/.run
+	@$(BIN)/python -m hub
+
+test: $(VENV)/.test
+	$(BIN)/python -W error -m pytest $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test
+	$(BIN)/python -m bench $(ARGS)
+
+# The lock files pin what was tested; pyproject.toml says what may be used.
+lock: $(VENV)/.python
+	$(BIN)/python -m pip install --quiet 'uv>=0.13'
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --group test --group lint -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Who may: tokens, tickets, revocations, permissions."""

@@ -1,0 +1,124 @@
+"""The Broker port: how publications get from whoever says them to every process that hears them.
+
+Two twins stand behind it, `broker_memory` (one process) and `broker_redis` (many), held to one contract suite.
+Local delivery is not the broker's business: everything that is delivered comes out of `listen`, so each channel
+has one order in each process.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from channels.channel import Channel
+from schemas.commands import Position
+
+IDEMPOTENCY_WINDOW_S = 24 * 3600.0
+"""For how long the same idempotency key publishes once."""
+
+
+class Publication(msgspec.Struct, frozen=True, gc=False):
+    """One message on one channel, as every listener gets it.
+
+    `payload` is one compact JSON object without line breaks. `offset` counts up by one per publication: on a log
+    channel it is the offset in `epoch`, on a latest channel (epoch "") the sequence number. An offset of 0 means
+    that nobody counted it: it came straight from Redis pub/sub, live only.
+    """
+
+    channel: str
+    payload: bytes
+    offset: int = 0
+    epoch: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """Where a publication went. `duplicate`: its key was used before, nothing was published, this is the first's."""
+
+    offset: int
+    epoch: str = ""
+    duplicate: bool = False
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """A log channel's present position, and publications in order of offset.
+
+    `complete` is False where publications after the asked position are gone or the epoch is another one; then
+    `publications` holds what is left.
+    """
+
+    position: Position
+    publications: tuple[Publication, ...]
+    complete: bool = True
+
+
+class Member(msgspec.Struct, frozen=True, order=True):
+    """One connection that hears a channel."""
+
+    client: str
+    user: str
+
+
+class Sink(Protocol):
+    """Where a broker delivers: one per process, synchronous, never raising, never waiting."""
+
+    def deliver(self, publications: Sequence[Publication]) -> None:
+        """Takes publications in the order in which their channels have them. Unknown channels are not passed."""
+
+    def interrupted(self) -> None:
+        """Messages may have been lost since the last delivery; called once `listen` hears again.
+
+        The sink compares positions and fills or tells the gaps.
+        """
+
+    def members(self, channel: str) -> list[Member]:
+        """Who hears the channel in this process."""
+
+
+class Broker(Protocol):
+    """Every method raises `schemas.errors.Unavailable` where the server behind it fails or does not answer in time.
+
+    Cancelling any of them is safe; a cancelled `publish` may or may not have published.
+    """
+
+    async def publish(self, channel: Channel, payload: bytes, *, key: str | None = None) -> Receipt:
+        """Publish a payload that the namespace's schema has already normalised.
+
+        The same `key` on the same channel publishes once within IDEMPOTENCY_WINDOW_S.
+        """
+
+    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]]) -> None:
+        """Publish many values of `latest` channels at the least cost; the way of the feeds.
+
+        The order within one channel is kept. Raises ValueError for a log channel.
+        """
+
+    async def subscribe(self, channels: Iterable[Channel]) -> None:
+        """Hear these channels; returns once the broker does. Counted: each needs its own `unsubscribe`."""
+
+    async def unsubscribe(self, channels: Iterable[Channel]) -> None:
+        """Hear these channels no longer, once every `subscribe` has been taken back."""
+
+    async def listen(self, sink: Sink) -> None:
+        """Deliver to `sink` until cancelled, surviving every outage of the server. Called once per broker."""
+
+    async def history(self, channel: Channel, *, since: Position | None = None, limit: int) -> HistoryPage:
+        """A log channel's position, with the last `limit` publications, or with the first `limit` after `since`."""
+
+    async def last(self, channels: Iterable[Channel]) -> dict[str, Publication]:
+        """The newest value of each latest channel that has one, by channel name."""
+
+    async def presence(self, channel: Channel) -> list[Member]:
+        """Who hears the channel, in all processes, sorted."""
+
+    async def claim(self, key: str, ttl_s: float) -> bool:
+        """True for the first caller with this key in all processes within `ttl_s`, False for every other."""
+
+    async def check(self) -> None:
+        """Does a round trip to the server behind the broker."""
+
+    async def close(self) -> None:
+        """Lets go of all connections. Safe to call twice."""
+
+
+Clock = Callable[[], float]
+"""Seconds, monotonic or not as the callee needs; handed in so that tests can jump."""

@@ -1,0 +1,1 @@
+"""Prices in: one module per source, and what all sources share."""

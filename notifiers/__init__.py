@@ -1,0 +1,1 @@
+"""Alerts out. Empty until the alert engine moves in; nothing else may take the room."""

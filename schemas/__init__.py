@@ -1,0 +1,1 @@
+"""What data looks like: on the wire, at rest, in the settings. No I/O."""

@@ -1,0 +1,220 @@
+"""Market data: ticks and depth as feeds make them (integers), and as publications carry them (decimals, JSON).
+
+Inside, a price is an `int` in 1e-7 of its currency: fine enough for every Indian segment (currency futures are
+quoted in 1e-7 by Kite and Angel), so one scale serves all, and sums and comparisons are exact. Decimals appear only
+in publications. Quantities are integers. A time is exchange time in integer milliseconds since the Unix epoch
+(`_ms`), and in a publication an ISO 8601 text in Indian Standard Time.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+PRICE_SCALE = 10_000_000
+"""How many internal units make one rupee (or one index point)."""
+
+IST = timezone(timedelta(hours=5, minutes=30), "IST")
+
+EXCHANGES = frozenset({"NSE", "BSE", "NFO", "BFO", "CDS", "MCX"})
+TIMEFRAMES = frozenset({"1m", "3m", "5m", "15m", "30m", "1h", "1d"})
+
+Decimal = Annotated[float, Meta(ge=-1e12, le=1e12)]
+PositiveDecimal = Annotated[float, Meta(gt=0, le=1e12)]
+Quantity = Annotated[int, Meta(ge=0, le=2**62)]
+
+
+class MarketState(StrEnum):
+    """What the market of one instrument is doing."""
+
+    PRE_OPEN = "pre_open"
+    CONTINUOUS = "continuous"
+    CLOSING_AUCTION = "closing_auction"
+    POST_CLOSE = "post_close"
+    HALTED = "halted"
+    CLOSED = "closed"
+
+
+class Tick(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One instrument's last price and day's figures at one moment. Prices in 1/PRICE_SCALE; None where unknown."""
+
+    exchange: str
+    symbol: str
+    price: int
+    time_ms: int
+    state: MarketState | None = None
+    open: int | None = None
+    high: int | None = None
+    low: int | None = None
+    close: int | None = None
+    """The previous session's close, from which the day's change is measured."""
+    volume: int | None = None
+    bid: int | None = None
+    ask: int | None = None
+    bid_quantity: int | None = None
+    ask_quantity: int | None = None
+    last_quantity: int | None = None
+    average_price: int | None = None
+    total_buy_quantity: int | None = None
+    total_sell_quantity: int | None = None
+    open_interest: int | None = None
+    lower_circuit: int | None = None
+    upper_circuit: int | None = None
+    year_low: int | None = None
+    year_high: int | None = None
+
+
+class Level(msgspec.Struct, frozen=True, gc=False):
+    """One level of the order book: price in 1/PRICE_SCALE, quantity, number of orders."""
+
+    price: int
+    quantity: int
+    orders: int
+
+
+class Depth(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The best levels of one instrument's order book, best first."""
+
+    exchange: str
+    symbol: str
+    time_ms: int
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+
+
+class MarketPayload(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """What a publication on `market:` holds. Only `price` must be there."""
+
+    price: PositiveDecimal
+    change: Decimal | None = None
+    change_percent: Decimal | None = None
+    open: PositiveDecimal | None = None
+    high: PositiveDecimal | None = None
+    low: PositiveDecimal | None = None
+    close: PositiveDecimal | None = None
+    volume: Quantity | None = None
+    bid: Annotated[float, Meta(ge=0, le=1e12)] | None = None
+    ask: Annotated[float, Meta(ge=0, le=1e12)] | None = None
+    bid_quantity: Quantity | None = None
+    ask_quantity: Quantity | None = None
+    last_quantity: Quantity | None = None
+    average_price: Annotated[float, Meta(ge=0, le=1e12)] | None = None
+    total_buy_quantity: Quantity | None = None
+    total_sell_quantity: Quantity | None = None
+    open_interest: Quantity | None = None
+    lower_circuit: Decimal | None = None
+    upper_circuit: Decimal | None = None
+    year_low: Decimal | None = None
+    year_high: Decimal | None = None
+    state: MarketState | None = None
+    time: Annotated[str, Meta(max_length=40)] | None = None
+
+
+LTP_FIELDS = frozenset({"price", "change", "change_percent", "time"})
+"""What a subscriber in mode `ltp` gets."""
+
+QUOTE_FIELDS = LTP_FIELDS | {"open", "high", "low", "close", "volume", "bid", "ask", "last_quantity", "state"}
+"""What a subscriber in mode `quote` gets; `full` is everything."""
+
+
+class DepthLevel(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One level of a published order book."""
+
+    price: PositiveDecimal
+    quantity: Quantity
+    orders: Quantity | None = None
+
+
+class DepthPayload(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """What a publication on `depth:` holds: up to 20 levels a side, best first."""
+
+    bids: Annotated[list[DepthLevel], Meta(max_length=20)]
+    asks: Annotated[list[DepthLevel], Meta(max_length=20)]
+    time: Annotated[str, Meta(max_length=40)] | None = None
+
+
+class CandlePayload(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """What a publication on `candles:` holds: the forming candle, `closed` at its end; `start` is its first moment."""
+
+    open: PositiveDecimal
+    high: PositiveDecimal
+    low: PositiveDecimal
+    close: PositiveDecimal
+    start: Annotated[str, Meta(max_length=40)]
+    volume: Quantity | None = None
+    closed: bool | None = None
+
+
+def scaled(price: float) -> int:
+    """The internal integer of a decimal price, exact to the seventh decimal."""
+    return round(price * PRICE_SCALE)
+
+
+_second_text: dict[int, str] = {}
+
+
+def ist_text(time_ms: int) -> str:
+    """ISO 8601 in Indian Standard Time with milliseconds, e.g. `2026-11-23T09:15:01.250+05:30`.
+
+    Ticks come in the thousands a second, so the text of the second is kept and only the milliseconds are written.
+    """
+    second, ms = divmod(time_ms, 1000)
+    text = _second_text.get(second)
+    if text is None:
+        if len(_second_text) > 1000:
+            _second_text.clear()
+        text = datetime.fromtimestamp(second, UTC).astimezone(IST).strftime("%Y-%m-%dT%H:%M:%S.")
+        _second_text[second] = text
+    return f"{text}{ms:03d}+05:30"
+
+
+_PRICES = ("open", "high", "low", "close", "bid", "ask", "average_price")
+_BANDS = ("lower_circuit", "upper_circuit", "year_low", "year_high")
+_COUNTS = (
+    "volume",
+    "bid_quantity",
+    "ask_quantity",
+    "last_quantity",
+    "total_buy_quantity",
+    "total_sell_quantity",
+    "open_interest",
+)
+_encode = msgspec.json.Encoder().encode
+
+
+def tick_payload(tick: Tick) -> bytes:
+    """The tick as a publication: compact JSON, decimals, the day's change worked out; absent figures left out."""
+    price = tick.price
+    fields: dict[str, object] = {"price": price / PRICE_SCALE}
+    if tick.close:
+        change = price - tick.close
+        fields["change"] = change / PRICE_SCALE
+        fields["change_percent"] = round(change * 100 / tick.close, 2)
+    for name in _PRICES:
+        value = getattr(tick, name)
+        if value is not None:
+            fields[name] = value / PRICE_SCALE
+    for name in _COUNTS:
+        value = getattr(tick, name)
+        if value is not None:
+            fields[name] = value
+    for name in _BANDS:
+        value = getattr(tick, name)
+        if value is not None:
+            fields[name] = value / PRICE_SCALE
+    if tick.state is not None:
+        fields["state"] = tick.state
+    fields["time"] = ist_text(tick.time_ms)
+    return _encode(fields)
+
+
+def depth_payload(depth: Depth) -> bytes:
+    """The order book as a publication: compact JSON, decimals."""
+
+    def levels(side: Iterable[Level]) -> list[DepthLevel]:
+        return [DepthLevel(level.price / PRICE_SCALE, level.quantity, level.orders) for level in side]
+
+    return _encode(DepthPayload(bids=levels(depth.bids), asks=levels(depth.asks), time=ist_text(depth.time_ms)))
