@@ -66,9 +66,7 @@ class ChannelNames:
 
     def _parse(self, text: str, user: str | None) -> Channel:
         if len(text) > MAX_LENGTH:
-            raise CommandError(
-                ErrorCode.UNKNOWN_CHANNEL, f"A channel name has at most {MAX_LENGTH} characters"
-            )
+            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, f"A channel name has at most {MAX_LENGTH} characters")
         if not _PRINTABLE.fullmatch(text):
             raise CommandError(ErrorCode.UNKNOWN_CHANNEL, f"{text[:80]!a} is no name of printable ASCII characters")
         word, colon, rest = text.partition(":")
@@ -112,7 +110,8 @@ class ChannelNames:
             exchange, symbol = DEFAULT_EXCHANGE, exchange
         if exchange not in EXCHANGES:
             raise CommandError(
-                ErrorCode.INVALID_SYMBOL, f"{exchange!r} is none of the exchanges {' '.join(sorted(EXCHANGES))}"
+                ErrorCode.INVALID_SYMBOL,
+                f"{exchange!r} is none of the exchanges {' '.join(sorted(EXCHANGES))}",
             )
         if not symbol or symbol != symbol.strip() or ":" in symbol:
             raise CommandError(ErrorCode.INVALID_SYMBOL, f"{text!r} is no symbol")

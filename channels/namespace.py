@@ -196,7 +196,7 @@ def _namespace(name: str, table: Mapping[str, Any]) -> Namespace:
     if not log and (entry.history_size is not None or entry.history_age is not None):
         raise ValueError("history belongs to policy log")
     size = entry.history_size if entry.history_size is not None else (100 if log else 0)
-    if not 0 <= size <= 100_000:  # noqa: PLR2004 - the bound stands in the message
+    if not 0 <= size <= 100_000:
         raise ValueError("history_size is 0 to 100000")
     if entry.access is Access.OWNER and entry.publish is not Publishers.NONE:
         raise ValueError("clients cannot publish to owned channels")

@@ -1,9 +1,11 @@
-"""What a client may say: one struct a command, one tagged union for all. Decoded by the codec, obeyed by the session."""
+"""What a client may say: one struct a command, one tagged union for all. Codecs decode, sessions obey."""
 
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+from schemas.errors import CommandError, ErrorCode
 
 ChannelName = Annotated[str, Meta(min_length=1, max_length=255)]
 RequestId = int | Annotated[str, Meta(max_length=64)]
@@ -27,13 +29,13 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     offset: Annotated[int, Meta(ge=0)]
 
 
-class Auth(Command, frozen=True, tag="auth"):
+class Auth(Command, frozen=True, kw_only=True, tag="auth"):
     """The first message of a client that brought no token with its request."""
 
     token: Annotated[str, Meta(min_length=1, max_length=8192)]
 
 
-class Subscribe(Command, frozen=True, tag="subscribe"):
+class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe"):
     """Hear channels. Idempotent; subscribing again changes the options."""
 
     channel: ChannelName | None = None
@@ -41,31 +43,50 @@ class Subscribe(Command, frozen=True, tag="subscribe"):
     mode: Annotated[str, Meta(pattern="^(ltp|quote|full)$")] = "full"
     max_frequency: Frequency | None = None
     delta: bool = False
-    recover: Position | dict[str, Position] | None = None
+    recover: dict[str, str | int | Position] | None = None
+
+    def positions(self) -> dict[str, Position]:
+        """What `recover` asks for, by channel name as requested. Raises CommandError BAD_REQUEST for a wrong shape.
+
+        `{"epoch": …, "offset": …}` is for the one channel of the command, a map of such positions for several.
+        """
+        if self.recover is None:
+            return {}
+        if "epoch" not in self.recover and "offset" not in self.recover:
+            if not all(isinstance(position, Position) for position in self.recover.values()):
+                raise CommandError(ErrorCode.BAD_REQUEST, "Expected a position for each channel - at `$.recover`")
+            return {name: place for name, place in self.recover.items() if isinstance(place, Position)}
+        names = self.channels or ([self.channel] if self.channel else [])
+        if len(names) != 1:
+            raise CommandError(ErrorCode.BAD_REQUEST, "One position needs exactly one channel - at `$.recover`")
+        try:
+            return {names[0]: msgspec.convert(self.recover, Position)}
+        except msgspec.ValidationError as exc:
+            raise CommandError(ErrorCode.BAD_REQUEST, f"{exc} (in `$.recover`)") from exc
 
 
-class Unsubscribe(Command, frozen=True, tag="unsubscribe"):
+class Unsubscribe(Command, frozen=True, kw_only=True, tag="unsubscribe"):
     """Hear channels no longer."""
 
     channel: ChannelName | None = None
     channels: list[ChannelName] | None = None
 
 
-class Subscriptions(Command, frozen=True, tag="subscriptions"):
+class Subscriptions(Command, frozen=True, kw_only=True, tag="subscriptions"):
     """List what this connection hears."""
 
 
-class Ping(Command, frozen=True, tag="ping"):
+class Ping(Command, frozen=True, kw_only=True, tag="ping"):
     """Ask for a `pong`."""
 
 
-class Refresh(Command, frozen=True, tag="refresh"):
+class Refresh(Command, frozen=True, kw_only=True, tag="refresh"):
     """Go on with a newer token, without reconnecting."""
 
     token: Annotated[str, Meta(min_length=1, max_length=8192)]
 
 
-class History(Command, frozen=True, tag="history"):
+class History(Command, frozen=True, kw_only=True, tag="history"):
     """Read a log channel's last publications, or those after `since`."""
 
     channel: ChannelName
@@ -73,13 +94,13 @@ class History(Command, frozen=True, tag="history"):
     since: Position | None = None
 
 
-class Presence(Command, frozen=True, tag="presence"):
+class Presence(Command, frozen=True, kw_only=True, tag="presence"):
     """Who hears a channel now, on all instances."""
 
     channel: ChannelName
 
 
-class Publish(Command, frozen=True, tag="publish"):
+class Publish(Command, frozen=True, kw_only=True, tag="publish"):
     """Say something on a channel whose namespace lets clients publish."""
 
     channel: ChannelName

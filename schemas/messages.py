@@ -11,13 +11,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_
     """The root of all server messages; the tag is their `type`."""
 
 
-class Reply(Message, frozen=True):
+class Reply(Message, frozen=True, kw_only=True):
     """A message that answers a command carries the command's id."""
 
     id: RequestId | None = None
 
 
-class Welcome(Message, frozen=True, tag="welcome"):
+class Welcome(Message, frozen=True, kw_only=True, tag="welcome"):
     """The connection is authenticated. `heartbeat` is in seconds, the times are Unix seconds."""
 
     client: str
@@ -45,21 +45,21 @@ class FailedChannel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     message: str
 
 
-class Subscribed(Reply, frozen=True, tag="subscribed"):
+class Subscribed(Reply, frozen=True, kw_only=True, tag="subscribed"):
     """The answer to `subscribe`: each requested channel is in one of the two lists."""
 
     subscribed: list[SubscribedChannel]
     failed: list[FailedChannel]
 
 
-class UnsubscribedReply(Reply, frozen=True, tag="unsubscribed"):
+class UnsubscribedReply(Reply, frozen=True, kw_only=True, tag="unsubscribed"):
     """The answer to `unsubscribe`."""
 
     unsubscribed: list[str]
     failed: list[FailedChannel]
 
 
-class Unsubscribed(Message, frozen=True, tag="unsubscribed"):
+class Unsubscribed(Message, frozen=True, kw_only=True, tag="unsubscribed"):
     """The server ended one subscription; 2500 and above: subscribe again."""
 
     channel: str
@@ -76,19 +76,19 @@ class SubscriptionEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     delta: bool = False
 
 
-class SubscriptionList(Reply, frozen=True, tag="subscriptions"):
+class SubscriptionList(Reply, frozen=True, kw_only=True, tag="subscriptions"):
     """The answer to `subscriptions`."""
 
     subscriptions: list[SubscriptionEntry]
 
 
-class Pong(Reply, frozen=True, tag="pong"):
+class Pong(Reply, frozen=True, kw_only=True, tag="pong"):
     """The answer to `ping`; `time` is Unix seconds."""
 
     time: float
 
 
-class Refreshed(Reply, frozen=True, tag="refreshed"):
+class Refreshed(Reply, frozen=True, kw_only=True, tag="refreshed"):
     """The answer to `refresh`."""
 
     expires_at: int | None
@@ -101,7 +101,7 @@ class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     data: Any
 
 
-class HistoryReply(Reply, frozen=True, tag="history"):
+class HistoryReply(Reply, frozen=True, kw_only=True, tag="history"):
     """The answer to `history`: publications in order, and the channel's present position."""
 
     channel: str
@@ -117,14 +117,14 @@ class PresenceMember(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     user: str
 
 
-class PresenceReply(Reply, frozen=True, tag="presence"):
+class PresenceReply(Reply, frozen=True, kw_only=True, tag="presence"):
     """The answer to `presence`."""
 
     channel: str
     clients: list[PresenceMember]
 
 
-class Published(Reply, frozen=True, tag="published"):
+class Published(Reply, frozen=True, kw_only=True, tag="published"):
     """The answer to `publish`; a log channel tells the offset that the publication got."""
 
     channel: str
@@ -132,26 +132,26 @@ class Published(Reply, frozen=True, tag="published"):
     offset: int | None = None
 
 
-class Heartbeat(Message, frozen=True, tag="heartbeat"):
+class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     """Sent at a fixed interval to every connection; `feeds` says which sources are live."""
 
     time: float
     feeds: dict[str, Any]
 
 
-class TokenExpiring(Message, frozen=True, tag="token_expiring"):
+class TokenExpiring(Message, frozen=True, kw_only=True, tag="token_expiring"):
     """The token ends in `expires_in` seconds; `refresh` keeps the connection."""
 
     expires_in: int
 
 
-class Shutdown(Message, frozen=True, tag="shutdown"):
+class Shutdown(Message, frozen=True, kw_only=True, tag="shutdown"):
     """This instance ends; connect again after so many seconds."""
 
     reconnect_after: float
 
 
-class Error(Reply, frozen=True, tag="error"):
+class Error(Reply, frozen=True, kw_only=True, tag="error"):
     """One command failed. `temporary`: the same command may succeed later."""
 
     code: str

@@ -67,9 +67,7 @@ def _check_time(text: str | None) -> None:
     except ValueError:
         zoned = False
     if not zoned:
-        raise CommandError(
-            ErrorCode.BAD_REQUEST, f"Expected an ISO 8601 time with a zone, got {text!r} - at `$.time`"
-        )
+        raise CommandError(ErrorCode.BAD_REQUEST, f"Expected an ISO 8601 time with a zone, got {text!r} - at `$.time`")
 
 
 def any_object(raw: bytes) -> bytes:
