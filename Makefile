@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench format lock clean
+.PHONY: run test lint bench format settings lock clean
 
 # One stamp per set of packages, so that a second run starts at once.
 $(VENV)/.python:
@@ -37,6 +37,10 @@ lint: $(VENV)/.test
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# .env.example and the tables of settings are written from schemas/settings.py; a test holds them equal.
+settings: $(VENV)/.run
+	$(BIN)/python -m hub.settings_table
 
 bench: $(VENV)/.test
 	$(BIN)/python -m bench $(ARGS)

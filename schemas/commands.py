@@ -1,9 +1,9 @@
 """What a client may say: one struct a command, one tagged union for all. Codecs decode, sessions obey."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from schemas.errors import CommandError, ErrorCode
 
@@ -11,6 +11,9 @@ ChannelName = Annotated[str, Meta(min_length=1, max_length=255)]
 RequestId = int | Annotated[str, Meta(max_length=64)]
 Frequency = Annotated[float, Meta(gt=0, le=1000)]
 """Updates a second."""
+
+Mode = Literal["ltp", "quote", "full"]
+"""How much of a market update a subscriber wants."""
 
 MAX_HISTORY = 1000
 """The most publications that one `history` answers with."""
@@ -29,6 +32,18 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     offset: Annotated[int, Meta(ge=0)]
 
 
+def _names(channel: str | UnsetType, channels: list[str] | UnsetType) -> list[str]:
+    match (channel, channels):
+        case (str() as one, UnsetType()):
+            return [one]
+        case (UnsetType(), list() as several):
+            return several
+        case (UnsetType(), UnsetType()):
+            raise CommandError(ErrorCode.BAD_REQUEST, "Expected `channel` or `channels`")
+        case _:
+            raise CommandError(ErrorCode.BAD_REQUEST, "Expected one of `channel` and `channels`, got both")
+
+
 class Auth(Command, frozen=True, kw_only=True, tag="auth"):
     """The first message of a client that brought no token with its request."""
 
@@ -38,12 +53,17 @@ class Auth(Command, frozen=True, kw_only=True, tag="auth"):
 class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe"):
     """Hear channels. Idempotent; subscribing again changes the options."""
 
-    channel: ChannelName | None = None
-    channels: list[ChannelName] | None = None
-    mode: Annotated[str, Meta(pattern="^(ltp|quote|full)$")] = "full"
+    channel: ChannelName | UnsetType = UNSET
+    channels: list[ChannelName] | UnsetType = UNSET
+    mode: Mode = "full"
     max_frequency: Frequency | None = None
     delta: bool = False
     recover: dict[str, str | int | Position] | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The channels that the command is about. Raises CommandError BAD_REQUEST where it names none, or twice."""
+        return _names(self.channel, self.channels)
 
     def positions(self) -> dict[str, Position]:
         """What `recover` asks for, by channel name as requested. Raises CommandError BAD_REQUEST for a wrong shape.
@@ -56,7 +76,7 @@ class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe"):
             if not all(isinstance(position, Position) for position in self.recover.values()):
                 raise CommandError(ErrorCode.BAD_REQUEST, "Expected a position for each channel - at `$.recover`")
             return {name: place for name, place in self.recover.items() if isinstance(place, Position)}
-        names = self.channels or ([self.channel] if self.channel else [])
+        names = self.names
         if len(names) != 1:
             raise CommandError(ErrorCode.BAD_REQUEST, "One position needs exactly one channel - at `$.recover`")
         try:
@@ -68,8 +88,13 @@ class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe"):
 class Unsubscribe(Command, frozen=True, kw_only=True, tag="unsubscribe"):
     """Hear channels no longer."""
 
-    channel: ChannelName | None = None
-    channels: list[ChannelName] | None = None
+    channel: ChannelName | UnsetType = UNSET
+    channels: list[ChannelName] | UnsetType = UNSET
+
+    @property
+    def names(self) -> list[str]:
+        """The channels that the command is about. Raises CommandError BAD_REQUEST where it names none, or twice."""
+        return _names(self.channel, self.channels)
 
 
 class Subscriptions(Command, frozen=True, kw_only=True, tag="subscriptions"):
@@ -104,7 +129,7 @@ class Publish(Command, frozen=True, kw_only=True, tag="publish"):
     """Say something on a channel whose namespace lets clients publish."""
 
     channel: ChannelName
-    data: dict[str, msgspec.Raw]
+    data: dict[str, Any]
 
 
 AnyCommand = Auth | Subscribe | Unsubscribe | Subscriptions | Ping | Refresh | History | Presence | Publish

@@ -17,8 +17,8 @@ def parse_duration(text: str) -> Seconds:
 
 
 def duration_text(seconds: Seconds) -> str:
-    """The shortest way to write a duration, the inverse of `parse_duration`."""
+    """The shortest way to write a duration, the inverse of `parse_duration` to the microsecond."""
     for unit in ("d", "h", "m", "s"):
         if seconds >= _UNITS[unit] and seconds % _UNITS[unit] == 0:
             return f"{seconds / _UNITS[unit]:.0f}{unit}"
-    return f"{seconds * 1000:g}ms"
+    return f"{seconds * 1000:.3f}".rstrip("0").rstrip(".") + "ms"

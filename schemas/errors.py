@@ -61,6 +61,7 @@ class CloseCode(IntEnum):
     TOKEN_EXPIRED = 3005
     SLOW = 3008
     NO_PONG = 3012
+    UNAVAILABLE = 3013
     INVALID_TOKEN = 3500
     NO_AUTH = 3502
     FORCED = 3503
@@ -74,6 +75,7 @@ CLOSE_REASON: dict[CloseCode, str] = {
     CloseCode.TOKEN_EXPIRED: "token expired",
     CloseCode.SLOW: "slow",
     CloseCode.NO_PONG: "no pong",
+    CloseCode.UNAVAILABLE: "try again later",
     CloseCode.INVALID_TOKEN: "invalid token",
     CloseCode.NO_AUTH: "no auth in time",
     CloseCode.FORCED: "forced",

@@ -9,6 +9,7 @@ in publications. Quantities are integers. A time is exchange time in integer mil
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -153,62 +154,87 @@ def scaled(price: float) -> int:
     return round(price * PRICE_SCALE)
 
 
-_second_text: dict[int, str] = {}
+@lru_cache(maxsize=1024)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).astimezone(IST).strftime("%Y-%m-%dT%H:%M:%S.")
 
 
+@lru_cache(maxsize=256)
 def ist_text(time_ms: int) -> str:
     """ISO 8601 in Indian Standard Time with milliseconds, e.g. `2026-11-23T09:15:01.250+05:30`.
 
-    Ticks come in the thousands a second, so the text of the second is kept and only the milliseconds are written.
+    Ticks come in the thousands a second, many of them within the same millisecond, so the last texts are kept.
     """
     second, ms = divmod(time_ms, 1000)
-    text = _second_text.get(second)
-    if text is None:
-        if len(_second_text) > 1000:
-            _second_text.clear()
-        text = datetime.fromtimestamp(second, UTC).astimezone(IST).strftime("%Y-%m-%dT%H:%M:%S.")
-        _second_text[second] = text
-    return f"{text}{ms:03d}+05:30"
+    return f"{_second_text(second)}{ms:03d}+05:30"
 
 
-_PRICES = ("open", "high", "low", "close", "bid", "ask", "average_price")
-_BANDS = ("lower_circuit", "upper_circuit", "year_low", "year_high")
-_COUNTS = (
-    "volume",
-    "bid_quantity",
-    "ask_quantity",
-    "last_quantity",
-    "total_buy_quantity",
-    "total_sell_quantity",
-    "open_interest",
-)
+class _TickText(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """MarketPayload's fields in its order, but by position: that halves what a tick's payload costs."""
+
+    price: float
+    change: float | None = None
+    change_percent: float | None = None
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    close: float | None = None
+    volume: int | None = None
+    bid: float | None = None
+    ask: float | None = None
+    bid_quantity: int | None = None
+    ask_quantity: int | None = None
+    last_quantity: int | None = None
+    average_price: float | None = None
+    total_buy_quantity: int | None = None
+    total_sell_quantity: int | None = None
+    open_interest: int | None = None
+    lower_circuit: float | None = None
+    upper_circuit: float | None = None
+    year_low: float | None = None
+    year_high: float | None = None
+    state: MarketState | None = None
+    time: str | None = None
+
+
 _encode = msgspec.json.Encoder().encode
 
 
 def tick_payload(tick: Tick) -> bytes:
-    """The tick as a publication: compact JSON, decimals, the day's change worked out; absent figures left out."""
-    price = tick.price
-    fields: dict[str, object] = {"price": price / PRICE_SCALE}
-    if tick.close:
-        change = price - tick.close
-        fields["change"] = change / PRICE_SCALE
-        fields["change_percent"] = round(change * 100 / tick.close, 2)
-    for name in _PRICES:
-        value = getattr(tick, name)
-        if value is not None:
-            fields[name] = value / PRICE_SCALE
-    for name in _COUNTS:
-        value = getattr(tick, name)
-        if value is not None:
-            fields[name] = value
-    for name in _BANDS:
-        value = getattr(tick, name)
-        if value is not None:
-            fields[name] = value / PRICE_SCALE
-    if tick.state is not None:
-        fields["state"] = tick.state
-    fields["time"] = ist_text(tick.time_ms)
-    return _encode(fields)
+    """The tick as a publication: compact JSON, decimals, the day's change worked out; absent figures left out.
+
+    The bytes are those that the namespace's `normalise` would write. About 2 µs, the price of every tick on its way
+    in, hence written out field by field.
+    """
+    price, close = tick.price, tick.close
+    change = price - close if close else None
+    return _encode(
+        _TickText(
+            price / PRICE_SCALE,
+            None if change is None else change / PRICE_SCALE,
+            None if change is None or not close else round(change * 100 / close, 2),
+            None if (value := tick.open) is None else value / PRICE_SCALE,
+            None if (value := tick.high) is None else value / PRICE_SCALE,
+            None if (value := tick.low) is None else value / PRICE_SCALE,
+            None if close is None else close / PRICE_SCALE,
+            tick.volume,
+            None if (value := tick.bid) is None else value / PRICE_SCALE,
+            None if (value := tick.ask) is None else value / PRICE_SCALE,
+            tick.bid_quantity,
+            tick.ask_quantity,
+            tick.last_quantity,
+            None if (value := tick.average_price) is None else value / PRICE_SCALE,
+            tick.total_buy_quantity,
+            tick.total_sell_quantity,
+            tick.open_interest,
+            None if (value := tick.lower_circuit) is None else value / PRICE_SCALE,
+            None if (value := tick.upper_circuit) is None else value / PRICE_SCALE,
+            None if (value := tick.year_low) is None else value / PRICE_SCALE,
+            None if (value := tick.year_high) is None else value / PRICE_SCALE,
+            tick.state,
+            ist_text(tick.time_ms),
+        )
+    )
 
 
 def depth_payload(depth: Depth) -> bytes:

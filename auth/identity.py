@@ -1,0 +1,37 @@
+"""Who is asking: what a verified token says of its bearer."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Plan(StrEnum):
+    """What the bearer has paid for, from the least to the most."""
+
+    FREE = "free"
+    BASIC = "basic"
+    PRO = "pro"
+    ENTERPRISE = "enterprise"
+
+
+class Role(StrEnum):
+    """What the bearer is: a person, a server that publishes, or an administrator."""
+
+    USER = "user"
+    PUBLISHER = "publisher"
+    ADMIN = "admin"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """The bearer of one token. Times are Unix seconds.
+
+    `token_id` is the token's `jti`, or a digest of what was signed where it has none; revocations name it.
+    `issued_at` is 0 where the token doesn't say, so that every revocation of its user reaches it.
+    """
+
+    user: str
+    plan: Plan = Plan.FREE
+    role: Role = Role.USER
+    token_id: str
+    issued_at: int
+    expires_at: int

@@ -1,0 +1,77 @@
+"""The hub as the benchmarks run it: the real process, with a feed of settable rate in the simulator's place.
+
+    python -m bench.hub_process --port P --symbols 500            the role web and the load feed, in-process broker
+    python -m bench.hub_process --port P --redis redis://…        the role web alone, prices through Redis
+    python -m bench.hub_process --port P --simulator              web and the simulator
+
+Says `{"token": …}` on stdout once it runs, then answers the control protocol of `peers/publisher.py`.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+
+import uvloop
+
+from auth.identity import Plan
+from auth.tokens import TokenIssuer
+from bench.market_load import load_feed
+from bench.peers.publisher import TOKEN
+from hub import logs
+from hub.process import Process
+from schemas.settings import Settings, load
+
+_A_DAY_S = 24 * 3600.0
+
+
+class LoadedProcess(Process):
+    """The hub with the load feed instead of the simulator."""
+
+    def __init__(self, settings: Settings, roles: Sequence[str], *, symbols: int) -> None:
+        super().__init__(settings, roles)
+        self._symbols = symbols
+
+    def _add_feeds(self) -> None:
+        feed = load_feed(self._broker, self._names, symbols=self._symbols)
+        self._parts.append(("feeds.load", feed.run))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.hub_process", description="The hub under load.")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--symbols", type=int, default=500)
+    parser.add_argument("--redis", metavar="URL", default="")
+    parser.add_argument("--simulator", action="store_true")
+    return parser.parse_args()
+
+
+def _say_token() -> None:
+    print(json.dumps({"token": TokenIssuer(TOKEN, _A_DAY_S).issue("bench", Plan.PRO)}), flush=True)
+
+
+async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
+    if arguments.redis:
+        process = Process(settings, ("web",))
+    elif arguments.simulator:
+        process = Process(settings, ("web", "feeds"))
+    else:
+        process = LoadedProcess(settings, ("web", "feeds"), symbols=arguments.symbols)
+    return await process.run(ready=_say_token)
+
+
+def main() -> int:
+    """Run until told to stop."""
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory(prefix="bench-hub-") as data_dir:
+        environ = {"PORT": str(arguments.port), "DATA_DIR": data_dir, "JWT_SECRET": TOKEN, "REDIS_URL": arguments.redis}
+        settings = load(environ)
+        logs.configure("WARNING", settings.log_format)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(settings, arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

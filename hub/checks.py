@@ -1,0 +1,83 @@
+"""`python -m hub check`: every connection that the settings name, tried once, with what to do about each failure."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from hub import database
+from hub.process import broker_of, names_of, secret_of
+from hub.server import listen
+from schemas.errors import SettingsError, Unavailable
+from schemas.settings import Settings
+
+Attempt = Callable[[Settings], Awaitable[str]]
+"""Says in a few words what was found; raises where it is not well."""
+
+
+async def report(settings: Settings) -> bool:
+    """Print one line for each thing that was tried; returns whether all is well."""
+    well = True
+    for name, attempt in _ATTEMPTS.items():
+        try:
+            async with asyncio.timeout(15):
+                print(f"  ok    {name:<11} {await attempt(settings)}")
+        except SettingsError as exc:
+            well = False
+            print(*(f"  WRONG {name:<11} {fault}" for fault in exc.faults), sep="\n")
+        except Unavailable as exc:
+            well = False
+            print(f"  WRONG {name:<11} {exc}")
+        except TimeoutError:
+            well = False
+            print(f"  WRONG {name:<11} no answer in 15 s")
+    return well
+
+
+async def _settings(settings: Settings) -> str:
+    secret_of(settings)
+    return "read; tokens can be signed"
+
+
+async def _address(settings: Settings) -> str:
+    listen(settings.host, settings.port).close()
+    return f"{settings.host}:{settings.port} is free"
+
+
+async def _namespaces(settings: Settings) -> str:
+    names_of(settings)
+    return str(settings.namespaces_file or "the built-in ones")
+
+
+async def _database(settings: Settings) -> str:
+    url = settings.database_url
+    engine = database.engine_for(url.reveal() if url is not None else "", settings.data_dir)
+    try:
+        await database.check(engine)
+    finally:
+        await engine.dispose()
+    return str(url or settings.data_dir / database.SQLITE_FILE)
+
+
+async def _broker(settings: Settings) -> str:
+    broker = broker_of(settings, names_of(settings))
+    try:
+        await broker.check()
+    finally:
+        await broker.close()
+    return str(settings.redis_url or "in the process")
+
+
+async def _feed(settings: Settings) -> str:
+    missing = [feed for feed in settings.feed if feed != "simulator"]
+    if missing:
+        raise SettingsError([f"FEED: {', '.join(missing)}: not part of this release; use simulator"])
+    return "simulator: simulated prices"
+
+
+_ATTEMPTS: dict[str, Attempt] = {
+    "settings": _settings,
+    "address": _address,
+    "namespaces": _namespaces,
+    "database": _database,
+    "broker": _broker,
+    "feed": _feed,
+}

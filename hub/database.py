@@ -1,0 +1,188 @@
+"""The database: how the engine is made for SQLite and PostgreSQL, and how its tables are brought up to date.
+
+Both engines behave alike above this: connecting or asking never takes longer than a set time, a transaction that began
+can write, and an error or a repr never holds the password, since the engine's own URL has none.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiosqlite
+import asyncpg  # type: ignore[import-untyped]
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from schemas import migrations
+from schemas.errors import Unavailable
+from schemas.storage import database_errors
+from schemas.tables import metadata
+
+SQLITE_FILE = "tickhub.db"
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 10.0
+BUSY_TIMEOUT_MS = 5000
+POOL_SIZE = 5
+POOL_OVERFLOW = 10
+MIGRATION_LOCK = 0x7469636B687562
+"""The key of PostgreSQL's advisory lock: the bytes of the project's name."""
+MIGRATION_WAIT_S = 60.0
+
+_PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+)
+
+
+def engine_for(database_url: str, data_dir: Path) -> AsyncEngine:
+    """The engine of a DATABASE_URL: PostgreSQL, or SQLite in `data_dir` where it is empty. Connects to nothing yet.
+
+    Whoever asks for an engine disposes of it. Raises ValueError, without repeating the URL, for one that is none.
+    """
+    return _postgres(database_url) if database_url else _sqlite(data_dir / SQLITE_FILE)
+
+
+def _sqlite(path: Path) -> AsyncEngine:
+    async def connect(*_: Any, **__: Any) -> aiosqlite.Connection:
+        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        connection = await aiosqlite.connect(path, isolation_level=None)
+        try:
+            for pragma in _PRAGMAS:
+                await connection.execute_fetchall(pragma)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    engine = create_async_engine(
+        URL.create("sqlite+aiosqlite", database=f"file:{SQLITE_FILE}", query={"uri": "true"}),
+        async_creator=connect,
+        hide_parameters=True,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=CONNECT_TIMEOUT_S,
+    )
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _begin(connection: Connection) -> None:
+    """Take SQLite's write lock at once, so that reading and then writing can't fail half way with SQLITE_BUSY.
+
+    Who only reads says `engine.execution_options(sqlite_begin="DEFERRED")` and shares.
+    """
+    how = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+    connection.exec_driver_sql(f"BEGIN {how}")
+
+
+def _postgres(database_url: str) -> AsyncEngine:
+    dsn = _checked(database_url)
+
+    async def connect(*_: Any, **__: Any) -> asyncpg.Connection:
+        try:
+            return await asyncpg.connect(
+                dsn,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=COMMAND_TIMEOUT_S,
+                server_settings={"application_name": "tickhub"},
+            )
+        except (ValueError, asyncpg.ClientConfigurationError):
+            raise Unavailable("database", "DATABASE_URL has a part that the driver cannot read") from None
+
+    return create_async_engine(
+        URL.create("postgresql+asyncpg"),
+        async_creator=connect,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=CONNECT_TIMEOUT_S,
+        pool_recycle=1800,
+    )
+
+
+def _checked(database_url: str) -> str:
+    scheme, colon, rest = database_url.partition("://")
+    if not colon or scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise ValueError("a database URL begins with postgresql://, or is empty for SQLite")
+    dsn = f"postgresql://{rest}"
+    try:
+        _ = urlsplit(dsn).port
+    except ValueError:
+        raise ValueError("a database URL's port is no number; in a password / is written %2F, @ %40, : %3A") from None
+    return dsn
+
+
+async def check(engine: AsyncEngine) -> None:
+    """Does a round trip to the database. Raises Unavailable."""
+    with database_errors():
+        async with engine.execution_options(sqlite_begin="DEFERRED").connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+async def migrate(engine: AsyncEngine) -> None:
+    """Bring the tables up to date, all or nothing. Several processes may do so at once: one does, the others wait.
+
+    Raises Unavailable where the database fails, or another migration takes longer than MIGRATION_WAIT_S.
+    """
+    await _run(engine, lambda script, at: script._upgrade_revs("head", at))  # noqa: SLF001 - see _run
+
+
+async def downgrade(engine: AsyncEngine, revision: str) -> None:
+    """Take the tables back to an earlier revision, `base` for none at all. What the later ones held is lost."""
+    await _run(engine, lambda script, at: script._downgrade_revs(revision, at))  # noqa: SLF001 - see _run
+
+
+Steps = Callable[[ScriptDirectory, Any], Iterable[Any]]
+"""The migration steps from the revisions that the database is at."""
+
+
+async def _run(engine: AsyncEngine, steps: Steps) -> None:
+    """Take the steps in one transaction under a lock.
+
+    This is what `alembic.command.upgrade` does, but for reading the files: they are read in a thread beforehand, so
+    that the event loop never waits for a disk. The two private names are the ones that Alembic's documentation gives
+    to who builds an environment of its own.
+    """
+    script = await asyncio.to_thread(_read_script)
+    with database_errors():
+        async with engine.begin() as connection:
+            await _lock(connection)
+            await connection.run_sync(_take_steps, script, steps)
+
+
+def _read_script() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", migrations.__path__[0].replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    script = ScriptDirectory.from_config(config)
+    list(script.walk_revisions())  # reads every module
+    return script
+
+
+def _take_steps(connection: Connection, script: ScriptDirectory, steps: Steps) -> None:
+    with EnvironmentContext(Config(), script) as environment:
+        environment.configure(
+            connection=connection,
+            target_metadata=metadata,
+            render_as_batch=True,
+            fn=lambda revision, _: steps(script, revision),
+        )
+        environment.run_migrations()
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """Have the migration to ourselves until the transaction ends. SQLite's BEGIN IMMEDIATE has seen to it already."""
+    if connection.dialect.name != "postgresql":
+        return
+    async with asyncio.timeout(MIGRATION_WAIT_S):
+        ask = text("SELECT pg_try_advisory_xact_lock(:key)")
+        while not await connection.scalar(ask, {"key": MIGRATION_LOCK}):  # noqa: ASYNC110 - another process lets go
+            await asyncio.sleep(0.1)

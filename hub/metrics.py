@@ -1,0 +1,55 @@
+"""`/metrics`: what the process counts anyway, read when somebody asks. Nothing is counted twice for its sake."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+
+Reading = Callable[[], float]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics(Collector):
+    """Named readings of live objects."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._gauges: list[tuple[str, str, Reading]] = []
+        self._counters: list[tuple[str, str, Reading]] = []
+        self._labelled: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = []
+        self.registry.register(self)
+
+    def gauge(self, name: str, text: str, read: Reading) -> None:
+        """Something that goes up and down."""
+        self._gauges.append((name, text, read))
+
+    def counter(self, name: str, text: str, read: Reading) -> None:
+        """Something that only grows while the process lives."""
+        self._counters.append((name, text, read))
+
+    def counter_by(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Several counters, told apart by one label."""
+        self._labelled.append((name, text, label, read))
+
+    def collect(self) -> Iterator[Metric]:
+        """Read everything now; called by prometheus_client."""
+        for name, text, read in self._gauges:
+            yield GaugeMetricFamily(f"tickhub_{name}", text, value=read())
+        for name, text, read in self._counters:
+            yield CounterMetricFamily(f"tickhub_{name}", text, value=read())
+        for name, text, label, read_all in self._labelled:
+            family = CounterMetricFamily(f"tickhub_{name}", text, labels=[label])
+            for key, value in read_all().items():
+                family.add_metric([key], value)
+            yield family
+
+    async def answer(self, _: Request) -> Response:
+        """`GET /metrics` in Prometheus' text format."""
+        return Response(generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE})

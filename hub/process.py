@@ -1,0 +1,196 @@
+"""One process: which roles run in it, and how it ends.
+
+The event loop is ours. Every part of every role is a named task in one group. What the world does to us (network,
+Redis, a database) the parts survive by themselves; if one of them ends or raises, that is a bug, and the process
+ends with 70 rather than live on half dead. SIGTERM and SIGINT drain: nobody is let in, everybody is told when to come
+back, what is left is written, and the process ends with 0.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from channels.broker import Broker
+from channels.broker_memory import MemoryBroker
+from channels.broker_redis import RedisBroker
+from channels.channel import ChannelNames
+from channels.ingest import Ingest
+from channels.namespace import Namespaces
+from feeds.instruments import SIMULATED, instruments_of, synthetic
+from feeds.publisher import Publisher
+from feeds.simulator import MarketHours, Simulator
+from hub import database
+from hub.secret import kept_secret
+from hub.server import Server, listen, server_for
+from hub.web import Part, Web
+from schemas.errors import SettingsError
+from schemas.settings import Settings
+
+log = logging.getLogger("tickhub.hub.process")
+
+EXIT_OK = 0
+EXIT_BUG = 70
+EXIT_SETTINGS = 78
+
+ROLES = ("web", "feeds", "alerts", "notifiers")
+EXCHANGES = ("NSE", "BSE")
+
+
+def names_of(settings: Settings) -> ChannelNames:
+    """The channel names that the settings allow. Raises SettingsError for a namespaces file that is wrong."""
+    path = settings.namespaces_file
+    if path is None:
+        return ChannelNames(Namespaces())
+    try:
+        return ChannelNames(Namespaces.load(path))
+    except OSError as exc:
+        raise SettingsError([f"NAMESPACES_FILE: can't read {path}: {exc.strerror}"]) from exc
+    except ValueError as exc:
+        raise SettingsError([f"NAMESPACES_FILE: {line}" for line in str(exc).splitlines()]) from exc
+
+
+def secret_of(settings: Settings) -> str:
+    """What signs the tokens: the setting, or in embedded mode the one that is kept."""
+    return (settings.jwt_secret or kept_secret(settings.data_dir)).reveal()
+
+
+def broker_of(settings: Settings, names: ChannelNames) -> Broker:
+    """The broker of the settings; it connects when it is used."""
+    if settings.redis_url is None:
+        return MemoryBroker()
+    return RedisBroker(settings.redis_url.reveal(), names=names, prefix=settings.redis_prefix)
+
+
+class Process:
+    """The roles of one process, constructed from the settings. Raises SettingsError where they can't work."""
+
+    def __init__(self, settings: Settings, roles: Sequence[str]) -> None:
+        self._settings = settings
+        self._roles = roles
+        self._names = names_of(settings)
+        self._check_roles()
+        self._broker = broker_of(settings, self._names)
+        self._parts: list[Part] = []
+        self._web: Web | None = None
+        self._server: Server | None = None
+        self._socket: socket.socket | None = None
+        if "web" in roles:
+            self._socket = listen(settings.host, settings.port)
+        self.stopping = asyncio.Event()
+
+    def _check_roles(self) -> None:
+        settings = self._settings
+        unknown = [feed for feed in settings.feed if feed != "simulator"]
+        if "feeds" in self._roles and unknown:
+            raise SettingsError([f"FEED: {feed} is not part of this release; use simulator" for feed in unknown])
+        if len(self._roles) == 1 and settings.redis_url is None and self._roles[0] in ("web", "feeds"):
+            log.warning("process.alone", extra={"role": self._roles[0], "hint": "without REDIS_URL nobody else hears"})
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> int:
+        """Run until told to stop; returns the exit code. `ready` is called once everything has been started."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._broker.close)
+            engine = database.engine_for(self._database_url(), self._settings.data_dir)
+            stack.push_async_callback(engine.dispose)
+            if "web" in self._roles:
+                self._add_web(engine)
+            if "feeds" in self._roles:
+                self._add_feeds()
+            self._add_ingest()
+            for role in {"alerts", "notifiers"}.intersection(self._roles) if len(self._roles) == 1 else ():
+                log.warning("role.empty", extra={"role": role, "hint": "nothing to do in this release"})
+            try:
+                return await self._run_parts(ready)
+            except ExceptionGroup as bugs:  # whatever the world does to us is handled where it happens
+                for bug in bugs.exceptions:
+                    log.critical("process.bug", exc_info=bug)
+                return EXIT_BUG
+
+    async def _run_parts(self, ready: Callable[[], None]) -> int:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_for_ever(name, part), name=name) for name, part in self._parts]
+            serving = self._serve(group)
+            ready()
+            await self.stopping.wait()
+            log.info("process.stopping")
+            await self._drain()
+            if serving is not None:
+                await asyncio.wait([serving], timeout=self._settings.drain_timeout_s)
+                tasks.append(serving)
+            for task in tasks:
+                task.cancel()
+        log.info("process.stopped")
+        return EXIT_OK
+
+    def _serve(self, group: asyncio.TaskGroup) -> asyncio.Task[None] | None:
+        if self._web is None or self._socket is None:
+            return None
+        self._server = server_for(self._web.app, grace_s=self._settings.drain_timeout_s)
+        return group.create_task(self._served(self._server, self._socket), name="web.server")
+
+    async def _served(self, server: Server, sock: socket.socket) -> None:
+        await server.serve(sockets=[sock])
+        if not self.stopping.is_set():
+            raise RuntimeError("the server ended by itself")
+
+    async def _drain(self) -> None:
+        if self._server is None or self._web is None:
+            return
+        self._server.stop_accepting()
+        await self._web.connections.drain(self._settings.drain_timeout_s)
+        self._server.should_exit = True
+
+    def _database_url(self) -> str:
+        url = self._settings.database_url
+        return url.reveal() if url is not None else ""
+
+    def _add_web(self, engine: Any) -> None:
+        self._web = Web(
+            self._settings,
+            secret=secret_of(self._settings),
+            broker=self._broker,
+            names=self._names,
+            engine=engine,
+            instruments=instruments_of(SIMULATED + synthetic(self._settings.simulator_symbols)),
+        )
+        self._parts += self._web.parts
+
+    def _add_feeds(self) -> None:
+        settings = self._settings
+        feed = Simulator(
+            seed=settings.simulator_seed,
+            ticks_per_second=settings.simulator_rate,
+            market_hours=MarketHours(settings.simulator_hours),
+            symbols=settings.simulator_symbols,
+        )
+        publisher = Publisher(self._broker, self._names)
+        self._parts += [
+            ("feeds.simulator", lambda: feed.run(publisher.publish)),
+            ("feeds.status", lambda: publisher.status_feeds(EXCHANGES, feed.session)),
+            ("feeds.market", lambda: publisher.status_market(EXCHANGES, feed.session)),
+        ]
+        if self._web is not None:
+            metrics = self._web.metrics
+            metrics.counter("feed_updates", "Updates that the broker took from feeds.", lambda: publisher.published)
+            metrics.counter("feed_dropped", "Updates lost while the broker was away.", lambda: publisher.dropped)
+            metrics.counter("feed_refused", "Updates that make no channel.", lambda: publisher.refused)
+
+    def _add_ingest(self) -> None:
+        url = self._settings.redis_url
+        if url is None or not {"web", "feeds"}.intersection(self._roles):
+            return
+        ingest = Ingest(url.reveal(), names=self._names, clock=time.monotonic, prefix=self._settings.redis_prefix)
+        self._parts.append(("ingest", ingest.run))
+
+
+async def _for_ever(name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await part()
+    raise RuntimeError(f"{name} ended by itself")

@@ -1,0 +1,70 @@
+"""The secret that signs tokens where nobody set one, and keys that the settings name by path: the files behind both."""
+
+import os
+import secrets
+from pathlib import Path
+
+from schemas.errors import SettingsError
+from schemas.secret import Secret
+
+FILE_NAME = "jwt_secret"
+_MIN_CHARS = 32
+
+
+def kept_secret(data_dir: Path) -> Secret:
+    """The secret in `data_dir`, made on the first call; only the owner may read it. Blocks.
+
+    Two processes that make it at once agree on one. Raises SettingsError where it can't be kept or was spoilt.
+    """
+    path = data_dir / FILE_NAME
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make(path)
+        path.chmod(0o600)
+        text = path.read_text(encoding="ascii").strip()
+    except OSError as exc:
+        raise SettingsError([f"DATA_DIR: the token secret can't be kept in {path}: {exc.strerror}"]) from exc
+    except UnicodeDecodeError:
+        text = ""
+    if len(text) < _MIN_CHARS:
+        raise SettingsError(
+            [f"DATA_DIR: {path} holds no secret of {_MIN_CHARS} characters; remove it to get a new one"]
+        )
+    return Secret(text)
+
+
+def _make(path: Path) -> None:
+    """Write aside and link into place: a crash leaves no half of a secret, and who comes second keeps the first."""
+    aside = path.with_name(f".{FILE_NAME}.{secrets.token_hex(8)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{secrets.token_urlsafe(48)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            return
+    finally:
+        aside.unlink()
+
+
+def public_key_pem(setting: str) -> str:
+    """What `JWT_PUBLIC_KEY` means: itself where it is a PEM, else what the file of that path holds. Blocks.
+
+    Raises SettingsError for a file that can't be read or holds no public key.
+    """
+    if setting.startswith("-----BEGIN"):
+        return setting
+    path = Path(setting).expanduser()
+    try:
+        pem = path.read_text(encoding="ascii").strip() + "\n"
+    except OSError as exc:
+        raise SettingsError([f"JWT_PUBLIC_KEY: the key file can't be read: {exc.strerror}"]) from exc
+    except UnicodeDecodeError:
+        pem = ""
+    if "-----BEGIN" not in pem or "PRIVATE KEY-----" in pem:
+        raise SettingsError(["JWT_PUBLIC_KEY: the key file holds no PEM of a public key"])
+    return pem

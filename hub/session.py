@@ -1,0 +1,370 @@
+"""The session of one socket: what an authenticated client may say, and what it is answered.
+
+A session knows no wire dialect (its codec does) and no ASGI (its socket does). It has no task, queue or timer of its
+own: commands are obeyed in the reader's task, time passes in `hub.connections`.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, assert_never
+
+import msgspec
+
+from auth.identity import Identity
+from auth.permissions import allow
+from channels.broker import Broker
+from channels.channel import Channel, ChannelNames
+from channels.namespace import Policy
+from channels.outbox import Outbox, Subscription
+from channels.registry import Joined, Registry, Wish
+from channels.shape import Shape
+from hub.codec import BadFrame, Codec
+from hub.protocol import Message, Receive, Socket
+from schemas import commands, messages
+from schemas.commands import AnyCommand, Position, RequestId
+from schemas.errors import CloseCode, CommandError, Disconnect, ErrorCode, Unavailable, UnsubscribeCode
+
+MAX_MESSAGE_BYTES = 64 * 1024
+MAX_CHANNELS = 3000
+MAX_COMMANDS_PER_S = 100
+MAX_ERRORS_IN_A_ROW = 10
+
+UNSUBSCRIBE_REASON = {
+    UnsubscribeCode.FORCED: "ended by the server",
+    UnsubscribeCode.PERMISSION_DENIED: "permission denied",
+    UnsubscribeCode.INSUFFICIENT_STATE: "messages were lost; subscribe again",
+}
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """What every session of a process works with."""
+
+    registry: Registry
+    broker: Broker
+    names: ChannelNames
+    verify: Any
+    """`async (token) -> Identity`; raises CommandError UNAUTHORIZED or TOKEN_EXPIRED."""
+    known_symbol: Callable[[Channel], bool]
+    """Whether a channel may be subscribed under STRICT_SYMBOLS; always true without."""
+    heartbeat_s: int = 25
+
+
+class Session:
+    """One authenticated socket."""
+
+    __slots__ = (
+        "_allowance",
+        "_allowance_at",
+        "_errors",
+        "_services",
+        "_subscriptions",
+        "client",
+        "codec",
+        "expiring_told",
+        "heartbeat_due",
+        "identity",
+        "opened_at",
+        "outbox",
+        "pinged_at",
+        "socket",
+    )
+
+    def __init__(self, services: Services, socket: Socket, codec: Codec, identity: Identity, client: str) -> None:
+        self._services = services
+        self._subscriptions: dict[str, Subscription] = {}
+        self._errors = 0
+        self._allowance = float(MAX_COMMANDS_PER_S)
+        self._allowance_at = 0.0
+        self.socket = socket
+        self.codec = codec
+        self.identity = identity
+        self.client = client
+        self.outbox = Outbox(socket, client=client, user=identity.user)
+        self.outbox.on_unsubscribed = self._unsubscribed
+        self.opened_at = time.time()
+        self.heartbeat_due = 0.0
+        self.pinged_at = 0.0
+        self.expiring_told = False
+
+    @property
+    def channel_count(self) -> int:
+        """Channels that this session hears."""
+        return len(self._subscriptions)
+
+    # -- the socket's owner ---------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """The reader is slow."""
+        self.outbox.pause(time.monotonic())
+
+    def resume(self) -> None:
+        """The reader has caught up."""
+        self._services.registry.resume(self.outbox)
+
+    # -- the conversation -----------------------------------------------------------------------------------------
+
+    def send(self, message: messages.AnyMessage) -> None:
+        """Write one message at once."""
+        self.outbox.put(self.codec.message(message))
+
+    def welcome(self) -> None:
+        """Tell the client who it is."""
+        self.send(
+            messages.Welcome(
+                client=self.client,
+                user=self.identity.user,
+                heartbeat=self._services.heartbeat_s,
+                expires_at=self.identity.expires_at,
+                time=round(time.time(), 3),
+            )
+        )
+
+    async def run(self, receive: Receive) -> int:
+        """Obey commands until the peer is gone; returns the close code. Raises Disconnect where we end it."""
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return int(message.get("code") or 1005)
+            await self.take(message)
+
+    def close(self) -> None:
+        """Leave all channels. Safe to call twice."""
+        subscriptions, self._subscriptions = self._subscriptions, {}
+        for subscription in subscriptions.values():
+            self._services.registry.leave(subscription)
+
+    async def take(self, message: Message) -> None:
+        """One frame from the client. Raises Disconnect after too many errors in a row."""
+        data: str | bytes = message["text"] if message.get("text") is not None else message["bytes"]
+        try:
+            self._check_rate()
+            if _too_long(data):
+                raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"A message holds at most {MAX_MESSAGE_BYTES} bytes")
+            requests = self.codec.decode(data)
+        except BadFrame as exc:
+            self._refuse(exc, exc.request_id)
+            return
+        except CommandError as exc:
+            self._refuse(exc, None)
+            return
+        for command in requests:
+            await self._obey_or_refuse(command)
+
+    async def _obey_or_refuse(self, command: AnyCommand) -> None:
+        try:
+            await self._obey(command)
+            self._errors = 0
+        except CommandError as exc:
+            self._refuse(exc, command.id)
+        except Unavailable as exc:
+            self._refuse(CommandError(ErrorCode.NOT_AVAILABLE, str(exc)), command.id)
+
+    def _refuse(self, error: CommandError, request_id: RequestId | None) -> None:
+        self.send(messages.Error(id=request_id, code=error.code, message=error.message, temporary=error.temporary))
+        self._errors += 1
+        if self._errors >= MAX_ERRORS_IN_A_ROW:
+            raise Disconnect(CloseCode.TOO_MANY_ERRORS)
+
+    def _check_rate(self) -> None:
+        now = time.monotonic()
+        gained = (now - self._allowance_at) * MAX_COMMANDS_PER_S
+        self._allowance = min(float(MAX_COMMANDS_PER_S), self._allowance + gained)
+        self._allowance_at = now
+        if self._allowance < 1:
+            raise CommandError(ErrorCode.RATE_LIMITED, f"At most {MAX_COMMANDS_PER_S} commands a second")
+        self._allowance -= 1
+
+    async def _obey(self, command: AnyCommand) -> None:
+        match command:
+            case commands.Subscribe():
+                await self._subscribe(command)
+            case commands.Unsubscribe():
+                self._unsubscribe(command)
+            case commands.Subscriptions():
+                self._list_subscriptions(command)
+            case commands.Ping():
+                self.send(messages.Pong(id=command.id, time=round(time.time(), 3)))
+            case commands.Refresh():
+                await self._refresh(command)
+            case commands.History():
+                await self._history(command)
+            case commands.Presence():
+                await self._presence(command)
+            case commands.Publish():
+                await self._publish(command)
+            case commands.Auth():
+                raise CommandError(ErrorCode.BAD_REQUEST, "Already authenticated; a newer token goes into `refresh`")
+            case _:
+                assert_never(command)
+
+    # -- subscriptions --------------------------------------------------------------------------------------------
+
+    async def _subscribe(self, command: commands.Subscribe) -> None:
+        failed: list[messages.FailedChannel] = []
+        granted: list[messages.SubscribedChannel] = []
+        wishes: dict[str, tuple[list[str], Wish]] = {}
+        positions = command.positions()
+        for requested in command.names:
+            try:
+                channel = self._allowed(requested, "subscribe")
+                wish = self._wish(channel, command, positions.get(requested))
+                current = self._subscriptions.get(channel.name)
+                if current is None and len(self._subscriptions) + len(wishes) >= MAX_CHANNELS:
+                    raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"At most {MAX_CHANNELS} channels a connection")
+            except CommandError as exc:
+                failed.append(messages.FailedChannel(channel=requested, code=exc.code, message=exc.message))
+                continue
+            if current is not None and current.shape == wish.shape and wish.since is None:
+                granted.append(self._granted(requested, channel, self._services.registry.position(channel.name)))
+            else:
+                wishes.setdefault(channel.name, ([], wish))[0].append(requested)
+        answers = await self._services.registry.join(self.outbox, [wish for _, wish in wishes.values()])
+        joined: list[Joined] = []
+        for (names, wish), answer in zip(wishes.values(), answers, strict=True):
+            if isinstance(answer, CommandError):
+                failed += [
+                    messages.FailedChannel(channel=name, code=answer.code, message=answer.message) for name in names
+                ]
+            else:
+                joined.append(answer)
+                granted += [self._granted(name, wish.channel, answer.position, answer.recovered) for name in names]
+        self.send(messages.Subscribed(id=command.id, subscribed=granted, failed=failed))
+        for one in joined:
+            self._start(one)
+
+    def _start(self, joined: Joined) -> None:
+        subscription = joined.subscription
+        previous = self._subscriptions.get(subscription.channel.name)
+        if previous is not None:
+            self._services.registry.leave(previous)
+        self._subscriptions[subscription.channel.name] = subscription
+        self._services.registry.start(joined)
+
+    def _wish(self, channel: Channel, command: commands.Subscribe, since: Position | None) -> Wish:
+        if channel.namespace.policy is Policy.LOG:
+            return Wish(channel, Shape(self.codec), since)
+        if since is not None:
+            raise CommandError(ErrorCode.BAD_REQUEST, f"{channel.public_name} has no history to recover")
+        return Wish(channel, Shape(self.codec, command.mode, command.delta, command.max_frequency))
+
+    @staticmethod
+    def _granted(
+        requested: str, channel: Channel, position: Position | None, recovered: bool | None = None
+    ) -> messages.SubscribedChannel:
+        return messages.SubscribedChannel(
+            requested=requested,
+            channel=channel.public_name,
+            epoch=position.epoch if position is not None else None,
+            offset=position.offset if position is not None else None,
+            recovered=recovered,
+        )
+
+    def _unsubscribe(self, command: commands.Unsubscribe) -> None:
+        ended: list[str] = []
+        failed: list[messages.FailedChannel] = []
+        for requested in command.names:
+            try:
+                channel = self._services.names.parse(requested, user=self.identity.user)
+            except CommandError as exc:
+                failed.append(messages.FailedChannel(channel=requested, code=exc.code, message=exc.message))
+                continue
+            subscription = self._subscriptions.pop(channel.name, None)
+            if subscription is not None:
+                self._services.registry.leave(subscription)
+            ended.append(channel.public_name)
+        self.send(messages.UnsubscribedReply(id=command.id, unsubscribed=ended, failed=failed))
+
+    def _unsubscribed(self, subscription: Subscription, code: UnsubscribeCode) -> None:
+        if self._subscriptions.get(subscription.channel.name) is subscription:
+            del self._subscriptions[subscription.channel.name]
+        self.send(
+            messages.Unsubscribed(
+                channel=subscription.channel.public_name, code=int(code), reason=UNSUBSCRIBE_REASON[code]
+            )
+        )
+
+    def _list_subscriptions(self, command: commands.Subscriptions) -> None:
+        entries = [
+            messages.SubscriptionEntry(
+                channel=one.channel.public_name,
+                mode=one.shape.mode,
+                max_frequency=one.shape.max_frequency,
+                delta=one.shape.delta,
+            )
+            for one in self._subscriptions.values()
+        ]
+        self.send(messages.SubscriptionList(id=command.id, subscriptions=entries))
+
+    def _allowed(self, requested: str, action: str) -> Channel:
+        channel = self._services.names.parse(requested, user=self.identity.user)
+        namespace = channel.namespace
+        allow(self.identity, action, namespace=namespace.name, access=namespace.access, publish=namespace.publish)
+        if not self._services.known_symbol(channel):
+            raise CommandError(ErrorCode.INVALID_SYMBOL, f"No instrument {channel.exchange}:{channel.symbol}")
+        return channel
+
+    # -- the rest -------------------------------------------------------------------------------------------------
+
+    async def _refresh(self, command: commands.Refresh) -> None:
+        identity: Identity = await self._services.verify(command.token)
+        if identity.user != self.identity.user:
+            raise CommandError(ErrorCode.PERMISSION_DENIED, "The token is another user's")
+        self.identity = identity
+        self.expiring_told = False
+        self.send(messages.Refreshed(id=command.id, expires_at=identity.expires_at))
+        self._end_what_is_no_longer_allowed()
+
+    def _end_what_is_no_longer_allowed(self) -> None:
+        for subscription in list(self._subscriptions.values()):
+            try:
+                self._allowed(subscription.channel.name, "subscribe")
+            except CommandError:
+                self._services.registry.leave(subscription)
+                self._unsubscribed(subscription, UnsubscribeCode.PERMISSION_DENIED)
+
+    async def _history(self, command: commands.History) -> None:
+        channel = self._allowed(command.channel, "history")
+        if channel.namespace.policy is not Policy.LOG:
+            raise CommandError(ErrorCode.NOT_AVAILABLE, f"{channel.public_name} keeps only its newest value")
+        page = await self._services.broker.history(channel, since=command.since, limit=command.limit)
+        if not page.complete:
+            raise CommandError(ErrorCode.UNRECOVERABLE_POSITION, "Messages after this position are gone")
+        self.send(
+            messages.HistoryReply(
+                id=command.id,
+                channel=channel.public_name,
+                epoch=page.position.epoch,
+                offset=page.position.offset,
+                publications=[
+                    messages.HistoryEntry(offset=one.offset, data=msgspec.json.decode(one.payload))
+                    for one in page.publications
+                ],
+            )
+        )
+
+    async def _presence(self, command: commands.Presence) -> None:
+        channel = self._allowed(command.channel, "presence")
+        if not channel.namespace.presence:
+            raise CommandError(ErrorCode.NOT_AVAILABLE, f"Presence is off in {channel.namespace.name}")
+        members = await self._services.broker.presence(channel)
+        clients = [messages.PresenceMember(client=member.client, user=member.user) for member in members]
+        self.send(messages.PresenceReply(id=command.id, channel=channel.public_name, clients=clients))
+
+    async def _publish(self, command: commands.Publish) -> None:
+        channel = self._allowed(command.channel, "publish")
+        payload = channel.namespace.normalise(msgspec.json.encode(command.data))
+        receipt = await self._services.broker.publish(channel, payload)
+        self.send(
+            messages.Published(
+                id=command.id,
+                channel=channel.public_name,
+                epoch=receipt.epoch or None,
+                offset=receipt.offset if receipt.epoch else None,
+            )
+        )
+
+
+def _too_long(data: str | bytes) -> bool:
+    if len(data) > MAX_MESSAGE_BYTES:
+        return True
+    return isinstance(data, str) and len(data) > MAX_MESSAGE_BYTES // 4 and len(data.encode()) > MAX_MESSAGE_BYTES

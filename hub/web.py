@@ -1,0 +1,279 @@
+"""The role `web`: sockets and HTTP over one broker. Everything that it needs is constructed here and nowhere else."""
+
+import asyncio
+import logging
+import resource
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Mount, Route, WebSocketRoute
+
+from auth.identity import Identity, Plan
+from auth.jwks import RemoteKeys
+from auth.revocations import Revocation, Revocations, decode_revocation, encode_revocation
+from auth.tickets import Tickets
+from auth.tokens import Reason, TokenIssuer, TokenRefused, TokenVerifier
+from channels.broker import Broker
+from channels.broker_redis import RedisBroker
+from channels.channel import Channel, ChannelNames
+from channels.fanout import Fanout
+from channels.namespace import CONTROL
+from channels.registry import Registry
+from channels.shape import Update
+from feeds.instruments import Instruments
+from hub import database
+from hub.connections import Connections, Limits, Origins
+from hub.http import EXCEPTION_HANDLERS, Api, Health, Page
+from hub.metrics import Metrics
+from hub.secret import public_key_pem
+from hub.session import Services
+from schemas.errors import CloseCode, Unavailable
+from schemas.settings import Settings
+
+log = logging.getLogger("tickhub.hub.web")
+
+REVOCATIONS = Channel(name="control:revocations", namespace=CONTROL)
+
+POLL_S = 1.0
+"""How often the database is asked for revocations of which no message has come."""
+
+PURGE_EVERY = 600
+"""Polls between two clearings of what has ended anyway."""
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_DEMO_TOKEN_S = 12 * 3600.0
+
+Part = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
+"""A task's name, and what it runs until cancelled."""
+
+
+class Web:
+    """One instance of the role, ready to be served."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        secret: str,
+        broker: Broker,
+        names: ChannelNames,
+        engine: AsyncEngine,
+        instruments: Instruments,
+    ) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._broker = broker
+        self._engine = engine
+        self._instruments = instruments
+        self.fanout = Fanout(settings.flush_interval_s)
+        self.registry = Registry(broker, self.fanout)
+        self.revocations = Revocations(engine)
+        self._remote_keys = RemoteKeys(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
+        self._verifier = TokenVerifier(
+            secret=secret,
+            public_key=public_key_pem(settings.jwt_public_key) if settings.jwt_public_key else None,
+            remote_keys=self._remote_keys,
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+        )
+        self._tickets = Tickets(secret, broker.claim)
+        self._services = Services(
+            registry=self.registry,
+            broker=broker,
+            names=names,
+            verify=self.verify,
+            known_symbol=self._may_exist,
+            heartbeat_s=round(settings.heartbeat_interval_s),
+        )
+        self.connections = Connections(
+            self._services,
+            redeem=self._redeem,
+            origins=Origins(settings.cors_origin),
+            limits=Limits(
+                connections=settings.max_connections or _descriptor_limit(),
+                connections_per_user=settings.max_connections_per_user,
+                write_timeout_s=settings.write_timeout_s,
+            ),
+        )
+        self._feeds_status = names.parse("status:feeds")
+        self.metrics = self._metrics()
+        self.app = self._app(names)
+
+    @property
+    def parts(self) -> list[Part]:
+        """What runs beside the server."""
+        parts: list[Part] = [
+            ("web.listen", lambda: self._broker.listen(self.registry)),
+            ("web.registry", self.registry.run),
+            ("web.connections", self.connections.run),
+            ("web.revocations", self._follow_revocations),
+            ("web.status", self._follow_status),
+        ]
+        if self._remote_keys is not None:
+            parts.append(("web.keys", self._remote_keys.run))
+        return parts
+
+    # -- tokens ---------------------------------------------------------------------------------------------------
+
+    async def verify(self, token: str) -> Identity:
+        """The bearer of a token that is good and has not been revoked."""
+        return self._unrevoked(await self._verifier.verify(token))
+
+    async def _redeem(self, ticket: str) -> Identity:
+        return self._unrevoked(await self._tickets.redeem(ticket))
+
+    def _unrevoked(self, identity: Identity) -> Identity:
+        if self.revocations.is_revoked(identity):
+            raise TokenRefused(Reason.REVOKED)
+        return identity
+
+    async def revoke(self, identity: Identity) -> Revocation:
+        """Revoke a token: in the database, here, and by a message to every other instance.
+
+        The message only rings the bell: an instance that misses it finds the row within POLL_S.
+        """
+        revocation = await self.revocations.revoke_token(identity)
+        try:
+            await self._broker.publish(REVOCATIONS, encode_revocation(revocation))
+        except Unavailable as exc:
+            log.warning("revocation.unannounced", extra={"what": exc.what})
+        return revocation
+
+    def _revoked(self, revocation: Revocation) -> None:
+        self.connections.disconnect_where(revocation.ends, CloseCode.INVALID_TOKEN)
+
+    async def _follow_revocations(self) -> None:
+        self.revocations.on_revoked.append(self._revoked)
+        await self.registry.watch(REVOCATIONS, self._hear_revocation)
+        migrated = False
+        polls = 0
+        while True:
+            try:
+                if not migrated:
+                    await database.migrate(self._engine)
+                    await self.revocations.load()
+                    migrated = True
+                elif polls % PURGE_EVERY == 0:
+                    await self.revocations.purge()
+                else:
+                    await self.revocations.poll()
+            except Unavailable as exc:
+                log.warning("revocations.unread", extra={"what": exc.what, "why": exc.why})
+            polls += 1
+            await asyncio.sleep(POLL_S)
+
+    def _hear_revocation(self, update: Update) -> None:
+        try:
+            self.revocations.apply(decode_revocation(update.payload))
+        except ValueError:
+            log.warning("revocation.unreadable")
+
+    # -- status ---------------------------------------------------------------------------------------------------
+
+    async def _follow_status(self) -> None:
+        await self.registry.watch(self._feeds_status, self._hear_feeds)
+        await asyncio.Event().wait()
+
+    def _hear_feeds(self, update: Update) -> None:
+        self.connections.feeds = update.fields
+
+    # -- the application ------------------------------------------------------------------------------------------
+
+    def _app(self, names: ChannelNames) -> Starlette:
+        api = Api(
+            broker=self._broker,
+            names=names,
+            verify=self.verify,
+            tickets=self._tickets,
+            revoke=self.revoke,
+            listed=self._listed,
+        )
+        health = Health(
+            checks={"broker": self._broker.check, "database": lambda: database.check(self._engine)},
+            facts=self._facts,
+        )
+        page = Page(
+            symbols=[(one.exchange, one.symbol) for one in self._instruments][:100], demo_token=self._demo_token
+        )
+        return Starlette(
+            routes=[
+                WebSocketRoute("/ws", self.connections),
+                Mount("/api/v1", routes=api.routes),
+                Route("/health", health.health),
+                Route("/health/detailed", health.detailed),
+                Route("/metrics", self.metrics.answer),
+                Route("/", page.index),
+                Route("/page/{name}", page.file),
+            ],
+            exception_handlers=EXCEPTION_HANDLERS,
+        )
+
+    def _demo_token(self, request: Request) -> str | None:
+        """In the embedded mode, on this machine alone, whoever opens the page may look."""
+        settings = self._settings
+        shared = settings.redis_url is not None or settings.database_url is not None
+        host = request.headers.get("host", "").rsplit(":", 1)[0]
+        if shared or host not in _LOOPBACK or request.client is None or request.client.host not in ("127.0.0.1", "::1"):
+            return None
+        return TokenIssuer(self._secret, _DEMO_TOKEN_S).issue("demo", Plan.PRO)
+
+    def _may_exist(self, channel: Channel) -> bool:
+        return not self._settings.strict_symbols or channel.symbol is None or self._listed(channel)
+
+    def _listed(self, channel: Channel) -> bool:
+        return self._instruments.get(channel.exchange or "", channel.symbol or "") is not None
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "connections": len(self.connections),
+            "channels": self.registry.channel_count,
+            "loop_lag_ms": round(self.connections.loop_lag_s * 1000, 2),
+            "feeds": self.connections.feeds,
+        }
+
+    def _metrics(self) -> Metrics:
+        metrics, connections, registry, fanout = Metrics(), self.connections, self.registry, self.fanout
+        metrics.gauge("connections", "Authenticated sockets now.", lambda: len(connections))
+        metrics.gauge("subscriptions", "Channels heard, summed over sockets.", connections.subscription_count)
+        metrics.gauge("channels", "Channels that somebody hears here.", lambda: registry.channel_count)
+        metrics.counter("opened", "Sockets that were let in.", lambda: connections.opened)
+        metrics.counter("publications", "Publications that came from the broker.", lambda: registry.publications)
+        metrics.counter("deliveries", "Publications written, summed over sockets.", lambda: fanout.deliveries)
+        metrics.counter("sent_bytes", "Bytes of publications written.", lambda: fanout.bytes)
+        metrics.counter("conflated", "Updates that slow or rate-limited sockets were spared.", lambda: fanout.conflated)
+        metrics.counter("slow_closes", "Sockets closed for reading too slowly.", lambda: connections.closed[3008])
+        metrics.counter_by(
+            "closes",
+            "Sockets that ended, by close code.",
+            "code",
+            lambda: {str(code): float(count) for code, count in connections.closed.items()},
+        )
+        metrics.counter("gaps_filled", "Gaps in log channels filled from history.", lambda: registry.gaps_filled)
+        metrics.counter("gaps_told", "Gaps in log channels told to subscribers.", lambda: registry.gaps_told)
+        metrics.gauge("loop_lag_seconds", "How late the event loop last was.", lambda: connections.loop_lag_s)
+        broker = self._broker
+        if isinstance(broker, RedisBroker):
+            metrics.gauge("broker_connected", "1 while Redis is heard.", lambda: float(broker.connected))
+            metrics.gauge("broker_lag_seconds", "Round trip of the last probe through Redis.", lambda: broker.lag_s)
+            metrics.counter("broker_messages", "Messages that came from Redis.", lambda: broker.received)
+            metrics.counter_by(
+                "outsiders_rejected",
+                "Raw publications in Redis that were dropped, by reason.",
+                "reason",
+                lambda: {reason: float(count) for reason, count in broker.raw_rejected.items()},
+            )
+        else:
+            metrics.gauge("broker_connected", "1: the broker is in this process.", lambda: 1.0)
+            metrics.gauge("broker_lag_seconds", "0: the broker is in this process.", lambda: 0.0)
+        return metrics
+
+
+def _descriptor_limit() -> int:
+    """As many sockets as this process may have, less what it needs itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(16, hard - 100) if hard != resource.RLIM_INFINITY else 0

@@ -1,0 +1,342 @@
+"""The contract of a Broker, which every twin must keep."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from channels.broker import Member
+from channels.broker_memory import MemoryBroker
+from channels.broker_redis import RedisBroker
+from schemas.commands import Position
+from tests.channels.recorder import channel, listening
+
+T = TypeVar("T")
+Broker = MemoryBroker | RedisBroker
+
+MARKET = channel("market:NSE:RELIANCE")
+OTHER = channel("market:NSE:TCS")
+SIGNALS = channel("signals:generated")
+SHORT = channel("short:a")
+
+
+def payload(number: int) -> bytes:
+    return b'{"n":%d}' % number
+
+
+class TestDelivery:
+    async def test_a_subscriber_hears_what_is_published(self, broker: Broker) -> None:
+        async with listening(broker) as heard:
+            await broker.subscribe([MARKET])
+            receipt = await broker.publish(MARKET, payload(1))
+            await heard.until_heard(payload(1))
+        (publication,) = heard.heard
+        assert publication.channel == "market:NSE:RELIANCE"
+        assert (publication.offset, publication.epoch) == (receipt.offset, "")
+
+    async def test_nobody_hears_a_channel_without_subscribers(self, broker: Broker) -> None:
+        async with listening(broker) as heard:
+            await broker.subscribe([MARKET])
+            await broker.publish(OTHER, payload(1))
+            await broker.publish(MARKET, payload(2))
+            await heard.until_heard(payload(2))
+        assert heard.payloads() == [payload(2)]
+
+    async def test_each_channel_has_one_order(self, broker: Broker) -> None:
+        async with listening(broker) as heard:
+            await broker.subscribe([MARKET, SIGNALS])
+            for number in range(50):
+                await broker.publish(MARKET, payload(number))
+                await broker.publish(SIGNALS, payload(number))
+            await heard.until(lambda heard: len(heard.heard) == 100)
+        expected = [payload(number) for number in range(50)]
+        assert heard.payloads(MARKET.name) == expected
+        assert heard.payloads(SIGNALS.name) == expected
+
+    async def test_every_listener_hears_the_same(self, make_broker: Callable[[], Awaitable[Broker]], twin: str) -> None:
+        if twin == "memory":
+            pytest.skip("one process, one listener")
+        first, second = await make_broker(), await make_broker()
+        async with listening(first) as one, listening(second) as two:
+            await first.subscribe([SIGNALS])
+            await second.subscribe([SIGNALS])
+            await asyncio.gather(
+                *(broker.publish(SIGNALS, payload(n)) for n in range(20) for broker in (first, second))
+            )
+            await one.until(lambda heard: len(heard.heard) == 40)
+            await two.until(lambda heard: len(heard.heard) == 40)
+        assert one.heard == two.heard
+        assert [publication.offset for publication in one.heard] == list(range(1, 41))
+
+    async def test_subscriptions_are_counted(self, broker: Broker) -> None:
+        async with listening(broker) as heard:
+            await broker.subscribe([MARKET, MARKET])
+            await broker.unsubscribe([MARKET])
+            await broker.publish(MARKET, payload(1))
+            await heard.until_heard(payload(1))
+            await broker.unsubscribe([MARKET])
+            await broker.subscribe([OTHER])
+            await broker.publish(MARKET, payload(2))
+            await broker.publish(OTHER, payload(3))
+            await heard.until_heard(payload(3))
+        assert heard.payloads() == [payload(1), payload(3)]
+
+    async def test_subscribing_again_at_once_loses_nothing(self, broker: Broker) -> None:
+        async with listening(broker) as heard:
+            for number in range(30):
+                await broker.subscribe([MARKET])
+                await broker.publish(MARKET, payload(number))
+                await heard.until_heard(payload(number))
+                await broker.unsubscribe([MARKET])
+        assert heard.payloads() == [payload(number) for number in range(30)]
+        assert heard.interruptions == 0
+
+    async def test_publishing_works_without_a_listener(self, broker: Broker) -> None:
+        assert (await broker.publish(SIGNALS, payload(1))).offset == 1
+
+    async def test_a_payload_is_one_line(self, broker: Broker) -> None:
+        with pytest.raises(ValueError, match="one line"):
+            await broker.publish(MARKET, b'{"n":\n1}')
+        with pytest.raises(ValueError, match="one line"):
+            await broker.publish_latest([(MARKET, b'{"n":\n1}')])
+
+
+class TestLatest:
+    async def test_the_sequence_grows_by_one(self, broker: Broker) -> None:
+        offsets = [(await broker.publish(MARKET, payload(number))).offset for number in range(5)]
+        assert offsets == list(range(offsets[0], offsets[0] + 5))
+        assert offsets[0] > 0
+
+    async def test_a_batch_keeps_the_order_of_each_channel(self, broker: Broker) -> None:
+        symbols = [channel(f"market:NSE:S{number}") for number in range(100)]
+        batch = [(symbols[number % 100], payload(number)) for number in range(1500)]
+        async with listening(broker) as heard:
+            await broker.subscribe(symbols)
+            await broker.publish_latest(batch)
+            await heard.until(lambda heard: len(heard.heard) == len(batch))
+        for number, symbol in enumerate(symbols):
+            publications = [publication for publication in heard.heard if publication.channel == symbol.name]
+            assert [held.payload for held in publications] == [payload(n) for n in range(number, 1500, 100)]
+            first = publications[0].offset
+            assert [held.offset for held in publications] == list(range(first, first + 15))
+
+    async def test_a_batch_and_single_publications_share_one_sequence(self, broker: Broker) -> None:
+        first = await broker.publish(MARKET, payload(1))
+        await broker.publish_latest([(MARKET, payload(2)), (MARKET, payload(3))])
+        assert (await broker.publish(MARKET, payload(4))).offset == first.offset + 3
+
+    async def test_a_batch_may_be_larger_than_a_script_takes(self, broker: Broker) -> None:
+        await broker.publish_latest([(MARKET, payload(number)) for number in range(3000)])
+        assert (await broker.last([MARKET]))[MARKET.name].payload == payload(2999)
+
+    async def test_an_empty_batch_is_nothing(self, broker: Broker) -> None:
+        await broker.publish_latest([])
+
+    async def test_a_batch_refuses_log_channels(self, broker: Broker) -> None:
+        with pytest.raises(ValueError, match="no latest channel"):
+            await broker.publish_latest([(MARKET, payload(1)), (SIGNALS, payload(2))])
+        assert await broker.last([MARKET]) == {}
+
+    async def test_last_knows_the_newest_of_those_that_have_one(self, broker: Broker) -> None:
+        await broker.publish_latest([(MARKET, payload(1)), (MARKET, payload(2))])
+        receipt = await broker.publish(OTHER, payload(3))
+        last = await broker.last([MARKET, OTHER, channel("market:BSE:NOBODY")])
+        assert {name: publication.payload for name, publication in last.items()} == {
+            MARKET.name: payload(2),
+            OTHER.name: payload(3),
+        }
+        assert last[OTHER.name].offset == receipt.offset
+        assert last[OTHER.name].channel == OTHER.name
+
+    async def test_last_of_nothing_is_nothing(self, broker: Broker) -> None:
+        assert await broker.last([]) == {}
+
+
+class TestLog:
+    async def test_offsets_count_from_one_in_one_epoch(self, broker: Broker) -> None:
+        receipts = [await broker.publish(SIGNALS, payload(number)) for number in range(3)]
+        assert [receipt.offset for receipt in receipts] == [1, 2, 3]
+        assert len({receipt.epoch for receipt in receipts}) == 1
+        assert receipts[0].epoch
+
+    async def test_a_silent_channel_has_a_position_that_stays(self, broker: Broker) -> None:
+        before = await broker.history(SIGNALS, limit=10)
+        assert (before.position.offset, before.publications, before.complete) == (0, (), True)
+        assert (await broker.history(SIGNALS, limit=10)).position == before.position
+        receipt = await broker.publish(SIGNALS, payload(1))
+        assert (receipt.epoch, receipt.offset) == (before.position.epoch, 1)
+        page = await broker.history(SIGNALS, since=before.position, limit=10)
+        assert page.complete
+        assert [publication.payload for publication in page.publications] == [payload(1)]
+
+    async def test_history_is_the_last_ones_in_order(self, broker: Broker) -> None:
+        for number in range(1, 5):
+            await broker.publish(SIGNALS, payload(number))
+        page = await broker.history(SIGNALS, limit=3)
+        assert [publication.offset for publication in page.publications] == [2, 3, 4]
+        assert [publication.payload for publication in page.publications] == [payload(2), payload(3), payload(4)]
+        assert {publication.channel for publication in page.publications} == {SIGNALS.name}
+        assert {publication.epoch for publication in page.publications} == {page.position.epoch}
+        assert page.position.offset == 4
+        assert page.complete
+
+    async def test_history_is_what_was_delivered(self, broker: Broker) -> None:
+        async with listening(broker) as heard:
+            await broker.subscribe([SIGNALS])
+            for number in range(3):
+                await broker.publish(SIGNALS, payload(number))
+            await heard.until(lambda heard: len(heard.heard) == 3)
+        assert list((await broker.history(SIGNALS, limit=10)).publications) == heard.heard
+
+    @pytest.mark.parametrize(
+        ("since", "limit", "offsets", "complete"),
+        [
+            (0, 10, [], False),
+            (3, 10, [4, 5, 6, 7, 8], True),
+            (2, 10, [4, 5, 6, 7, 8], False),
+            (5, 10, [6, 7, 8], True),
+            (5, 2, [6, 7], True),
+            (5, 0, [], True),
+            (2, 0, [], False),
+            (8, 10, [], True),
+            (9, 10, [], False),
+        ],
+    )
+    async def test_history_after_a_position(
+        self, broker: Broker, since: int, limit: int, offsets: list[int], complete: bool
+    ) -> None:
+        for number in range(1, 9):
+            await broker.publish(SHORT, payload(number))
+        epoch = (await broker.history(SHORT, limit=0)).position.epoch
+        page = await broker.history(SHORT, since=Position(epoch, since), limit=limit)
+        if since:
+            assert [publication.offset for publication in page.publications] == offsets
+        assert page.complete is complete
+        assert page.position == Position(epoch, 8)
+
+    async def test_history_of_another_epoch_is_not_complete(self, broker: Broker) -> None:
+        for number in range(1, 4):
+            await broker.publish(SHORT, payload(number))
+        page = await broker.history(SHORT, since=Position("elsewhere", 2), limit=2)
+        assert not page.complete
+        assert [publication.offset for publication in page.publications] == [2, 3]
+
+    async def test_history_lapses(self, broker: Broker) -> None:
+        brief = channel("brief:a")
+        receipt = await broker.publish(brief, payload(1))
+        await until_async(lambda: broker.history(brief, limit=10), lambda page: page.publications == ())
+        page = await broker.history(brief, since=Position(receipt.epoch, 0), limit=10)
+        assert (page.position, page.complete) == (Position(receipt.epoch, 1), False)
+        assert (await broker.history(brief, since=page.position, limit=10)).complete
+
+    async def test_a_log_without_history_still_counts(self, broker: Broker) -> None:
+        bare = channel("bare:a")
+        receipts = [await broker.publish(bare, payload(number)) for number in range(2)]
+        page = await broker.history(bare, since=Position(receipts[0].epoch, 1), limit=10)
+        assert (page.position.offset, page.publications, page.complete) == (2, (), False)
+
+
+async def until_async(ask: Callable[[], Awaitable[T]], done: Callable[[T], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not done(await ask()):  # noqa: ASYNC110 - a server's clock has no event to offer
+            await asyncio.sleep(0.01)
+
+
+class TestIdempotency:
+    @pytest.mark.parametrize("target", [MARKET, SIGNALS], ids=["latest", "log"])
+    async def test_the_same_key_publishes_once(self, broker: Broker, target: object) -> None:
+        chosen = MARKET if target is MARKET else SIGNALS
+        async with listening(broker) as heard:
+            await broker.subscribe([chosen])
+            first = await broker.publish(chosen, payload(1), key="k")
+            again = await broker.publish(chosen, payload(2), key="k")
+            await broker.publish(chosen, payload(3), key="other")
+            await heard.until_heard(payload(3))
+        assert heard.payloads() == [payload(1), payload(3)]
+        assert not first.duplicate
+        assert again.duplicate
+        assert (again.offset, again.epoch) == (first.offset, first.epoch)
+
+    async def test_keys_belong_to_their_channel(self, broker: Broker) -> None:
+        await broker.publish(SIGNALS, payload(1), key="k")
+        assert not (await broker.publish(SHORT, payload(1), key="k")).duplicate
+
+    async def test_one_of_many_at_once_wins(self, broker: Broker) -> None:
+        receipts = await asyncio.gather(*(broker.publish(SIGNALS, payload(n), key="k") for n in range(20)))
+        assert sum(not receipt.duplicate for receipt in receipts) == 1
+        assert {receipt.offset for receipt in receipts} == {1}
+
+
+class TestClaim:
+    async def test_the_first_has_it_until_it_ends(self, broker: Broker) -> None:
+        assert await broker.claim("k", 0.1)
+        assert not await broker.claim("k", 0.1)
+        assert await broker.claim("other", 10)
+        await until_async(lambda: broker.claim("k", 10), bool)
+        assert not await broker.claim("k", 10)
+
+    async def test_one_of_many_at_once_wins(self, broker: Broker) -> None:
+        assert sum(await asyncio.gather(*(broker.claim("k", 10) for _ in range(20)))) == 1
+
+
+class TestPresence:
+    async def test_everyone_is_counted_over_all_processes(
+        self, make_broker: Callable[[], Awaitable[Broker]], twin: str
+    ) -> None:
+        first, second = await make_broker(), await make_broker()
+        ann, ben, eve = Member("c2", "ann"), Member("c1", "ben"), Member("c3", "eve")
+        async with listening(first) as one:
+            one.present = {MARKET.name: [ann, ben], OTHER.name: [eve]}
+            if twin == "memory":
+                assert await first.presence(MARKET) == [ben, ann]
+                return
+            async with listening(second) as two:
+                two.present = {MARKET.name: [eve]}
+                assert await first.presence(MARKET) == [ben, ann, eve]
+                assert await second.presence(OTHER) == [eve]
+                assert await second.presence(SIGNALS) == []
+
+    async def test_nobody_listens(self, broker: Broker) -> None:
+        assert await broker.presence(MARKET) == []
+
+
+class TestLife:
+    async def test_check_and_close(self, broker: Broker) -> None:
+        await broker.check()
+        await broker.close()
+        await broker.close()
+
+    async def test_listening_ends_when_cancelled(self, broker: Broker) -> None:
+        async with listening(broker) as heard:
+            await broker.subscribe([MARKET])
+        await broker.publish(MARKET, payload(1))
+        assert heard.payloads() == []
+
+    async def test_cancelled_calls_leave_a_working_broker(self, broker: Broker) -> None:
+        async with listening(broker) as heard:
+            for turns in range(40):
+                task = asyncio.create_task(broker.publish_latest([(MARKET, payload(turns)), (OTHER, payload(turns))]))
+                for _ in range(turns % 8):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+            await asyncio.gather(*(broker.publish(SIGNALS, payload(n)) for n in range(50)))
+            await broker.subscribe([SIGNALS])
+            await broker.publish(SIGNALS, payload(99))
+            await heard.until_heard(payload(99))
+        assert (await broker.history(SIGNALS, limit=1)).position.offset == 51
+
+    async def test_a_cancelled_subscribe_is_no_subscription(self, broker: Broker) -> None:
+        async with listening(broker) as heard:
+            task = asyncio.create_task(broker.subscribe([MARKET]))
+            await asyncio.sleep(0)
+            cancelled = task.cancel()
+            await asyncio.wait([task])
+            if not cancelled or not task.cancelled():
+                await broker.unsubscribe([MARKET])
+            await broker.subscribe([OTHER])
+            await broker.publish(MARKET, payload(1))
+            await broker.publish(OTHER, payload(2))
+            await heard.until_heard(payload(2))
+        assert heard.payloads() == [payload(2)]
