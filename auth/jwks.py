@@ -26,8 +26,11 @@ log = logging.getLogger("tickhub.auth.jwks")
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
-RSA_ALGORITHMS = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"})
+RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 """What the `alg` of an RSA key may say; RS256 where it says nothing. Every other key has one algorithm."""
+
+ALGORITHMS = (*RSA_ALGORITHMS, "ES256", "ES384", "ES512", "EdDSA")
+"""What somebody else's token may be signed with; which of them a key verifies is the key's own affair."""
 
 MIN_RSA_BITS = 2048
 MAX_BYTES = 256 * 1024
@@ -102,15 +105,17 @@ def read_key_set(body: bytes) -> dict[str | None, VerifyingKey]:
 def _read_jwk(document: object) -> tuple[str | None, VerifyingKey] | None:
     if not isinstance(document, dict) or document.get("kty") not in ("RSA", "EC", "OKP"):
         return None
-    kid, use = document.get("kid"), document.get("use")
-    if use not in (None, "sig") or not isinstance(kid, str | None):
+    kid = document.get("kid")
+    if document.get("use") not in (None, "sig") or not isinstance(kid, str | None):
+        return None
+    if document.get("alg") not in (None, *ALGORITHMS):
         return None
     try:
         jwk = PyJWK(document)
         default = _algorithm_of(jwk.key)
     except (PyJWTError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm):
         return None  # what a foreign document may hold has no end, and one odd key must not cost the others
-    if jwk.algorithm_name not in (RSA_ALGORITHMS if default == "RS256" else {default}):
+    if jwk.algorithm_name not in (RSA_ALGORITHMS if default == "RS256" else (default,)):
         return None
     return kid, VerifyingKey(jwk.algorithm_name, jwk.key)
 

@@ -24,7 +24,7 @@ from jwt.algorithms import HMACAlgorithm
 from msgspec import Meta
 
 from auth.identity import Identity, Plan, Role
-from auth.jwks import RSA_ALGORITHMS, RemoteKeys, VerifyingKey, read_public_key
+from auth.jwks import ALGORITHMS, RemoteKeys, VerifyingKey, read_public_key
 from schemas.durations import Seconds
 from schemas.errors import CommandError, ErrorCode, Unavailable
 
@@ -36,9 +36,6 @@ MAX_TOKEN_BYTES = 8192
 MIN_SECRET_BYTES = 32
 LEEWAY_S = 5
 """By how much two machines' clocks may differ."""
-
-ALGORITHMS = (*sorted(RSA_ALGORITHMS), "ES256", "ES384", "ES512", "EdDSA")
-"""What somebody else's token may be signed with; which of them a key verifies is the key's own affair."""
 
 _FOREIGN_KINDS = frozenset({"access", "bearer", "jwt", "at+jwt"})
 """What `typ` may say in a token from elsewhere, where it says anything: not an ID token, nor one to refresh with."""

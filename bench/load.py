@@ -95,17 +95,17 @@ class Load:
         counts = self.client.ask(measure=window_s, within_s=window_s + 30)
         after = server.usage()
         granule = self.workload.fan_out / window_s
-        return _sample(self.system.name, offered, counts, before, after, granule)
+        return _sample(self.system.name, offered, counts, cores=after.cores_since(before), after=after, granule=granule)
 
 
-def _sample(system: str, offered: float, counts: dict, before: Usage, after: Usage, granule: float) -> Sample:
+def _sample(system: str, offered: float, counts: dict, *, cores: float, after: Usage, granule: float) -> Sample:
     message_bytes = counts["probe_bytes"] / max(counts["probe_messages"], 1)
     sink_messages = counts["sink_bytes"] / message_bytes if message_bytes else 0.0
     return Sample(
         system=system,
         offered=offered,
         delivered=(sink_messages + counts["probe_messages"]) / counts["seconds"],
-        cores=after.cores_since(before),
+        cores=cores,
         client_cores=counts["cpu_s"] / counts["seconds"],
         rss_mb=after.rss_bytes / 1e6,
         p50_ms=_ms(counts["p50_us"]),

@@ -1,9 +1,8 @@
 """The load as the hub's feeds publish it: symbols as channels, prices as payloads. For the hub's own processes."""
 
+from bench.peers.publisher import Publisher, symbol_name
 from channels.broker import Broker
 from channels.channel import Channel, ChannelNames
-
-from bench.peers.publisher import Publisher, symbol_name
 
 _PAYLOAD = b'{"price":12500.55,"change":112.45,"total_buy_quantity":%d,"state":"continuous"}'
 """With what the hub adds it becomes the peers' message, 200 bytes."""

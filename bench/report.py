@@ -35,9 +35,7 @@ class Answer:
         """The table as it is printed."""
         cells = [list(self.columns), *[[_text(cell) for cell in row] for row in self.rows]]
         widths = [max(len(row[place]) for row in cells) for place in range(len(self.columns))]
-        lines = [
-            "  ".join(_aligned(row[i], widths[i], first=i == 0) for i in range(len(row))).rstrip() for row in cells
-        ]
+        lines = [_line(row, widths) for row in cells]
         lines.insert(1, "  ".join("-" * width for width in widths))
         lines += [f"{'reached' if reached else 'MISSED '}  {text}" for text, reached in self.targets]
         lines += [f"note: {note}" for note in self.notes]
@@ -103,15 +101,11 @@ def _text(cell: Cell) -> str:
             return cell
         case int():
             return f"{cell:,}"
-        case float() if abs(cell) >= 1000:
-            return f"{cell:,.0f}"
-        case float() if abs(cell) >= 100:
-            return f"{cell:.0f}"
-        case float() if abs(cell) >= 10:
-            return f"{cell:.1f}"
         case float():
-            return f"{cell:.2f}"
+            decimals = 0 if abs(cell) >= 100 else 1 if abs(cell) >= 10 else 2
+            return f"{cell:,.{decimals}f}"
 
 
-def _aligned(text: str, width: int, *, first: bool) -> str:
-    return text.ljust(width) if first else text.rjust(width)
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(row, widths, strict=True)
+    return "  ".join([first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)])

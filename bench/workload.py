@@ -43,10 +43,10 @@ class Workload:
 
 
 SPREAD = Workload()
-"""1,000 sockets × 50 of 500 symbols."""
+"""1,000 sockets, each on 50 of 500 symbols."""
 
 ONE_CHANNEL = Workload(symbols=1, per_socket=1)
 """1,000 sockets on one channel."""
 
 CROWD = Workload(sockets=10_000, probes=32)
-"""10,000 sockets × 50 of 500 symbols."""
+"""10,000 sockets, each on 50 of 500 symbols."""

@@ -40,6 +40,12 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
 )
 
+_DURABLE_COMMITS = """
+    SELECT set_config('synchronous_commit', 'on', false)
+    WHERE current_setting('synchronous_commit') IN ('off', 'local')
+"""
+"""What was committed survives the server's crash, even on a server that was told to be quick rather than safe."""
+
 
 def engine_for(database_url: str, data_dir: Path) -> AsyncEngine:
     """The engine of a DATABASE_URL: PostgreSQL, or SQLite in `data_dir` where it is empty. Connects to nothing yet.
@@ -87,7 +93,7 @@ def _postgres(database_url: str) -> AsyncEngine:
 
     async def connect(*_: Any, **__: Any) -> asyncpg.Connection:
         try:
-            return await asyncpg.connect(
+            connection = await asyncpg.connect(
                 dsn,
                 timeout=CONNECT_TIMEOUT_S,
                 command_timeout=COMMAND_TIMEOUT_S,
@@ -95,6 +101,12 @@ def _postgres(database_url: str) -> AsyncEngine:
             )
         except (ValueError, asyncpg.ClientConfigurationError):
             raise Unavailable("database", "DATABASE_URL has a part that the driver cannot read") from None
+        try:
+            await connection.execute(_DURABLE_COMMITS)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     return create_async_engine(
         URL.create("postgresql+asyncpg"),
@@ -116,7 +128,7 @@ def _checked(database_url: str) -> str:
     try:
         _ = urlsplit(dsn).port
     except ValueError:
-        raise ValueError("a database URL's port is no number; in a password / is written %2F, @ %40, : %3A") from None
+        raise ValueError("a database URL's port is no number; in a password / is written %2F, @ %40, # %23") from None
     return dsn
 
 

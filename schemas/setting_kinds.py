@@ -153,23 +153,26 @@ def _origins(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_origin(part.strip()) for part in text.split(",")))
 
 
+def _names_hosts(text: str, schemes: tuple[str, ...], several: str) -> bool:
+    """Whether `text` has one of the schemes, then a host, and nothing that a bare `/`, `?` or `@` has torn apart."""
+    try:
+        parts = urlsplit(text)
+        hosts = [urlsplit(f"//{host}") for host in parts.netloc.rpartition("@")[2].split(",")]
+        named = all(host.hostname and host.port != 0 for host in hosts)
+    except ValueError:
+        return False
+    alone = len(hosts) == 1 or (bool(several) and several in parts.scheme)
+    return parts.scheme in schemes and named and alone and "@" not in parts.path + parts.query
+
+
 def _server_url(*schemes: str, several: str = "") -> Kind[SecretUrl]:
     """The URL of a server, which may hold a password; schemes that contain `several` take a list of hosts."""
     expected = f"expected {'://…, '.join(schemes[:-1])}://… or {schemes[-1]}://… with special characters %-encoded"
 
     def parse(text: str) -> SecretUrl:
-        scheme, _, _ = text.partition("://")
-        try:
-            parts = urlsplit(text)
-            hosts = parts.netloc.rpartition("@")[2].split(",")
-            usable = scheme in schemes and all(urlsplit(f"//{host}").port != 0 for host in hosts)
-            usable = usable and all(urlsplit(f"//{host}").hostname for host in hosts)
-            usable = usable and (len(hosts) == 1 or bool(several and several in scheme))
-        except ValueError:
-            usable = False
-        if not usable or re.search(r"\s", text):
-            raise ValueError(expected)
-        return SecretUrl(text)
+        if not re.search(r"[\s#]", text) and _names_hosts(text, schemes, several):
+            return SecretUrl(text)
+        raise ValueError(expected)
 
     return Kind(words=f"URL, {', '.join(f'`{scheme}://`' for scheme in schemes)}", parse=parse, secret=True)
 

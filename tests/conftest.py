@@ -41,9 +41,7 @@ def _blocking_calls_fail() -> Iterator[None]:
         function.can_block_in("asyncpg/connect_utils.py", {"_parse_connect_arguments"})  # looks for ~/.pgpass
         function.can_block_in("alembic/command.py", {"upgrade", "downgrade", "check"})  # reads its steps, serves nobody
         function.can_block_in("logging/__init__.py", {"handle"})  # pytest's own handlers hold locks
-        function.can_block_in(
-            "asyncpg/connect_utils.py", {"_parse_connect_arguments"}
-        )  # looks for ~/.pgpass
+        function.can_block_in("asyncpg/connect_utils.py", {"_parse_connect_arguments"})  # looks for ~/.pgpass
     guard.activate()
     yield
     guard.deactivate()

@@ -101,7 +101,8 @@ def free_port() -> int:
         return port
 
 
-def _wait(done: Callable[[], bool], *, timeout_s: float, what: str) -> None:
+def wait_until(done: Callable[[], bool], *, timeout_s: float, what: str) -> None:
+    """Return once `done()` is true; blocks. Raises ServerError where that takes longer than `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not done():
         if time.monotonic() > deadline:
@@ -228,7 +229,7 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(timeout=STOP_TIMEOUT_S)
-        _wait(lambda: not any(map(_alive, children)), timeout_s=STOP_TIMEOUT_S, what=f"ending {self.name}")
+        wait_until(lambda: not any(map(alive, children)), timeout_s=STOP_TIMEOUT_S, what=f"ending {self.name}")
         _reaper().tell(f"-p{process.pid}")
 
     def _command(self) -> list[str]:
@@ -245,7 +246,7 @@ def _children(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _alive(process: psutil.Process) -> bool:
+def alive(process: psutil.Process) -> bool:
     """Whether a process still holds anything; a zombie waits for its parent alone."""
     try:
         return process.status() != psutil.STATUS_ZOMBIE
@@ -308,7 +309,7 @@ class RedisServer(Server):
             info = self.command("CLUSTER", "INFO")
             return b"cluster_state:ok" in info and b"cluster_known_nodes:%d\r" % nodes in info
 
-        _wait(up, timeout_s=START_TIMEOUT_S, what="forming the cluster")
+        wait_until(up, timeout_s=START_TIMEOUT_S, what="forming the cluster")
 
     def command(self, *words: str, timeout_s: float = 5.0) -> bytes:
         """Say one command over a connection of its own; answers with the reply as it came. Blocks."""
@@ -441,7 +442,10 @@ def _postgres_on_path() -> Path | None:
 
 
 class PostgresServer(Server):
-    """A PostgreSQL server that trusts everyone on the loopback and syncs nothing to disk."""
+    """A PostgreSQL server that trusts everyone on the loopback.
+
+    It hands each commit to the kernel and no further: what was committed outlives `kill`, not a power cut.
+    """
 
     name = "postgres"
     stop_signal = signal.SIGINT
@@ -512,7 +516,6 @@ class PostgresServer(Server):
             "port": str(self.port),
             "unix_socket_directories": "",
             "fsync": "off",
-            "synchronous_commit": "off",
             "full_page_writes": "off",
             "autovacuum": "off",
             "max_connections": "50",
@@ -554,8 +557,12 @@ class _Passage:
         self.server = server
 
     def abort(self) -> None:
-        self.client.transport.abort()
-        self.server.transport.abort()
+        """Reset both connections; without the lingering, closing would end them in good order."""
+        for writer in (self.client, self.server):
+            if not writer.transport.is_closing():
+                connection = writer.get_extra_info("socket")
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
 
 
 class FaultProxy:

@@ -1,4 +1,4 @@
-"""Starlette on uvicorn, as most tutorials broadcast: `await websocket.send_text(…)` for one subscriber after another."""
+"""Starlette on uvicorn, as most tutorials broadcast: `await websocket.send_text(…)`, one subscriber after another."""
 
 import asyncio
 import sys

@@ -38,7 +38,7 @@ function draw() {
   for (const entry of changed) {
     const { cells, value, drawn } = entry;
     for (const name of ["price", "bid", "ask", "low", "high"]) {
-      if (value[name] !== drawn?.[name]) cells[name].textContent = value[name] ? rupees.format(value[name]) : "–";
+      if (!drawn || value[name] !== drawn[name]) cells[name].textContent = value[name] ? rupees.format(value[name]) : "–";
     }
     cells.volume.textContent = value.volume ? whole.format(value.volume) : "–";
     const sign = value.change > 0 ? "up" : value.change < 0 ? "down" : "";

@@ -150,7 +150,7 @@ async def test_a_token_is_no_ticket(tickets: Tickets, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    "claims",
+    "said",
     [
         {},
         {"typ": "ticket"},
@@ -158,8 +158,8 @@ async def test_a_token_is_no_ticket(tickets: Tickets, clock: Clock) -> None:
         {"typ": "ticket", "sub": "7", "exp": NOW + 30, "plan": "gold", "role": "user", "jti": "a"},
     ],
 )
-async def test_a_ticket_that_lacks_something_is_refused(tickets: Tickets, claims: dict[str, Any]) -> None:
-    ticket = jwt.encode(claims, SECRET, "HS256")
+async def test_a_ticket_that_lacks_something_is_refused(tickets: Tickets, said: dict[str, Any]) -> None:
+    ticket = jwt.encode(said, SECRET, "HS256")
     assert await refused(tickets, ticket) in {Reason.KIND, Reason.CLAIMS}
 
 

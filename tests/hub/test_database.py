@@ -37,7 +37,12 @@ async def engine(url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
 def place(url: str, **parts: object) -> str:
     """The URL with another user, password, host or port."""
     old = urlsplit(url)
-    values = {"user": old.username or "postgres", "password": old.password or "", "host": old.hostname, "port": old.port} | parts
+    values = {
+        "user": old.username or "postgres",
+        "password": old.password or "",
+        "host": old.hostname,
+        "port": old.port,
+    } | parts
     return urlunsplit(old._replace(netloc="{user}:{password}@{host}:{port}".format(**values)))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import commands
-from schemas.commands import AnyCommand, History, Ping, Position, Publish, Subscribe
+from schemas.commands import AnyCommand, History, Ping, Position, Subscribe, Unsubscribe
 from schemas.errors import CommandError, ErrorCode
 
 decode = msgspec.json.Decoder(AnyCommand).decode
@@ -98,14 +98,24 @@ def test_options_have_their_defaults() -> None:
     assert decode(command("ping")) == Ping()
 
 
-def test_published_data_stays_as_it_was_written() -> None:
-    """A number keeps all its digits on its way through."""
-    read = decode(b'{"action":"publish","channel":"c:d","data":{"a": 1.10, "b": 123456789012345678901234567890}}')
-    assert isinstance(read, Publish)
-    assert {name: bytes(raw) for name, raw in read.data.items()} == {
-        "a": b"1.10",
-        "b": b"123456789012345678901234567890",
-    }
+@pytest.mark.parametrize("action", ["subscribe", "unsubscribe"])
+@pytest.mark.parametrize(
+    ("fields", "names"), [({"channel": "a:b"}, ["a:b"]), ({"channels": ["a:b", "a:c"]}, ["a:b", "a:c"])]
+)
+def test_channels_are_named_singly_or_as_a_list(action: str, fields: dict[str, Any], names: list[str]) -> None:
+    read = decode(command(action, **fields))
+    assert isinstance(read, Subscribe | Unsubscribe)
+    assert read.names == names
+
+
+@pytest.mark.parametrize("action", ["subscribe", "unsubscribe"])
+@pytest.mark.parametrize("fields", [{}, {"channel": "a:b", "channels": ["a:c"]}])
+def test_naming_no_channels_or_twice_is_a_bad_request(action: str, fields: dict[str, Any]) -> None:
+    read = decode(command(action, **fields))
+    assert isinstance(read, Subscribe | Unsubscribe)
+    with pytest.raises(CommandError, match="`channel`") as caught:
+        _ = read.names
+    assert caught.value.code is ErrorCode.BAD_REQUEST
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,6 @@ def test_recover_is_one_position_or_a_map_of_them(fields: dict[str, Any], positi
     "fields",
     [
         {"channels": ["a:b", "a:c"], "recover": {"epoch": "k", "offset": 3}},
-        {"recover": {"epoch": "k", "offset": 3}},
         {"channel": "a:b", "recover": {"epoch": "k"}},
         {"channel": "a:b", "recover": {"offset": 3}},
         {"channel": "a:b", "recover": {"epoch": "k", "offset": "3"}},

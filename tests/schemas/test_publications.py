@@ -36,8 +36,10 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
     max_leaves=10,
 )
-FIELD_NAMES = """price open high low close volume bid ask state time symbol exchange signal_type confidence entry_price reason
-    ml_score title score count hot about tags bids asks closed timeframe start quantity"""
+FIELD_NAMES = """
+price open high low close volume bid ask state time symbol exchange signal_type confidence entry_price reason ml_score
+title score count hot about tags bids asks closed timeframe start quantity
+"""
 FIELDS = st.sampled_from(FIELD_NAMES.split())
 VALUES = (
     JSON

@@ -187,9 +187,20 @@ def test_a_wrong_value_is_a_fault_that_opens_with_the_name(name: str, value: str
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
 @pytest.mark.parametrize(
     "value",
-    ["hunter2", "mysql://me:hunter2@db/app", "://hunter2", "http://hunter2", "redis://:hunter2/x@db", "redis://",
-     "postgresql://me:hunter2@db:port/app", "redis://:hunter2@a,b", "postgres://me:hunter2@"],
-)  # fmt: skip
+    [
+        "hunter2",
+        "mysql://me:hunter2@db/app",
+        "://hunter2",
+        "http://hunter2",
+        "redis://:hunter2/x@db",
+        "redis://me:1?hunter2@db",
+        "redis://:hunter2@a,b",
+        "redis://",
+        "postgresql://me:hunter2@db:port/app",
+        "postgres://me:1#hunter2@db",
+        "postgres://me:hunter2@",
+    ],
+)
 def test_a_wrong_address_is_never_repeated(name: str, value: str) -> None:
     found = faults(**{name: value, "JWT_SECRET": SECRET})
     assert len(found) == 1

@@ -1,0 +1,20 @@
+"""The questions, each a function from how much to measure to a table."""
+
+from bench.questions.asking import Options, Question
+from bench.questions.connections import handshakes, memory, stalled
+from bench.questions.deliveries import channel, crowd, fanout, latency
+from bench.questions.prices import bytes_per_update, through_redis
+
+QUESTIONS: dict[str, Question] = {
+    "fanout": fanout,
+    "channel": channel,
+    "latency": latency,
+    "crowd": crowd,
+    "memory": memory,
+    "handshakes": handshakes,
+    "stalled": stalled,
+    "redis": through_redis,
+    "bytes": bytes_per_update,
+}
+
+__all__ = ["QUESTIONS", "Options", "Question"]

@@ -1,0 +1,414 @@
+"""What is revoked stays revoked: in memory, over a restart, on the other instances, and while the database is away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import event, func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from auth import revocations as module
+from auth.identity import Identity
+from auth.revocations import NotDurable, Revocation, Revocations, decode_revocation, encode_revocation
+from hub.database import engine_for, migrate
+from schemas.errors import Unavailable
+from schemas.tables import revocations as table
+from tests.servers import FaultProxy, PostgresServer
+
+NOW = 1_800_000_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = float(NOW)
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+async def engine(url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    engine = engine_for(url, tmp_path)
+    await migrate(engine)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def other_engine(engine: AsyncEngine, url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """The same database, as another process sees it."""
+    other = engine_for(url, tmp_path)
+    yield other
+    await other.dispose()
+
+
+def token(token_id: str = "t1", user: str = "7", issued_at: int = NOW - 10, expires_at: int = NOW + 900) -> Identity:
+    return Identity(user=user, token_id=token_id, issued_at=issued_at, expires_at=expires_at)
+
+
+async def rows(engine: AsyncEngine) -> list[Any]:
+    async with engine.connect() as connection:
+        return list((await connection.execute(select(table).order_by(table.c.id))).all())
+
+
+async def test_a_revoked_token_is_revoked_and_no_other(engine: AsyncEngine, clock: Clock) -> None:
+    revoked = Revocations(engine, clock=clock)
+    assert not revoked.is_revoked(token())
+    assert await revoked.revoke_token(token()) == Revocation(token_id="t1", expires_at=NOW + 900)
+    assert revoked.is_revoked(token())
+    assert revoked.is_revoked(token(user="8"))
+    assert not revoked.is_revoked(token("t2"))
+
+
+async def test_a_users_tokens_of_that_time_and_before_are_revoked(engine: AsyncEngine, clock: Clock) -> None:
+    revoked = Revocations(engine, clock=clock)
+    await revoked.revoke_user("7", NOW + 0.9)
+    assert revoked.is_revoked(token(issued_at=NOW))
+    assert revoked.is_revoked(token(issued_at=0))
+    assert not revoked.is_revoked(token(issued_at=NOW + 1))
+    assert not revoked.is_revoked(token(user="8"))
+
+
+async def test_an_earlier_revocation_takes_nothing_back(engine: AsyncEngine, clock: Clock) -> None:
+    revoked = Revocations(engine, clock=clock)
+    await revoked.revoke_user("7", NOW)
+    await revoked.revoke_user("7", NOW - 100)
+    assert revoked.is_revoked(token(issued_at=NOW))
+    again = Revocations(engine, clock=clock)
+    await again.load()
+    assert again.is_revoked(token(issued_at=NOW))
+
+
+async def test_revocations_survive_a_restart(engine: AsyncEngine, other_engine: AsyncEngine, clock: Clock) -> None:
+    before = Revocations(engine, clock=clock)
+    await before.revoke_token(token())
+    await before.revoke_user("9", NOW)
+    after = Revocations(other_engine, clock=clock)
+    await after.load()
+    assert after.is_revoked(token())
+    assert after.is_revoked(token("t2", user="9"))
+    assert not after.is_revoked(token("t2"))
+
+
+async def test_another_instance_hears_by_polling(engine: AsyncEngine, other_engine: AsyncEngine, clock: Clock) -> None:
+    one, two = Revocations(engine, clock=clock), Revocations(other_engine, clock=clock)
+    heard: list[Revocation] = []
+    two.on_revoked.append(heard.append)
+    await one.load()
+    await two.load()
+    told = [await one.revoke_token(token()), await one.revoke_user("9", NOW)]
+    await two.poll()
+    assert heard == told
+    assert two.is_revoked(token())
+    assert two.is_revoked(token("t2", user="9"))
+    await two.revoke_token(token("t3"))
+    await one.poll()
+    assert one.is_revoked(token("t3"))
+    await two.poll()
+    assert len(heard) == 3
+
+
+async def test_what_was_heard_twice_is_news_once(engine: AsyncEngine, clock: Clock) -> None:
+    revoked = Revocations(engine, clock=clock)
+    heard: list[Revocation] = []
+    revoked.on_revoked.append(heard.append)
+    told = [await revoked.revoke_token(token()), await revoked.revoke_user("9", NOW)]
+    for revocation in told:
+        assert not revoked.apply(decode_revocation(encode_revocation(revocation)))
+    await revoked.poll()
+    assert heard == told
+
+
+async def test_a_commit_out_of_order_is_heard_too(postgres_url: str, tmp_path: Path, clock: Clock) -> None:
+    engine = engine_for(postgres_url, tmp_path)
+    await migrate(engine)
+    revoked = Revocations(engine, clock=clock)
+    async with engine.begin() as slow:
+        late = {"token_id": "late", "expires_at": NOW + 900, "created_at": NOW}
+        late_id = (await slow.execute(insert(table).values(late).returning(table.c.id))).scalar_one()
+        await revoked.revoke_token(token("early"))
+        await revoked.poll()
+        assert revoked._last_id > late_id
+        assert not revoked.is_revoked(token("late"))
+    await revoked.poll()
+    assert revoked.is_revoked(token("late"))
+    await engine.dispose()
+
+
+async def test_a_long_list_is_read_to_its_end(
+    engine: AsyncEngine, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAGE", 7)
+    monkeypatch.setattr(module, "OVERLAP", 3)
+    async with engine.begin() as connection:
+        many = [{"token_id": f"t{n}", "expires_at": NOW + 900, "created_at": NOW} for n in range(40)]
+        await connection.execute(insert(table), many)
+    revoked = Revocations(engine, clock=clock)
+    await revoked.load()
+    assert all(revoked.is_revoked(token(f"t{n}")) for n in range(40))
+    await revoked.poll()
+    assert revoked._last_id == (await rows(engine))[-1].id
+
+
+async def test_tokens_that_have_ended_are_forgotten(engine: AsyncEngine, clock: Clock) -> None:
+    revoked = Revocations(engine, clock=clock)
+    await revoked.revoke_token(token("short", expires_at=NOW + 60))
+    await revoked.revoke_token(token("long", expires_at=NOW + 6000))
+    clock.now += 65
+    await revoked.purge()
+    assert revoked.is_revoked(token("short")), "another machine's clock may still be behind"
+    clock.now += 5
+    await revoked.purge()
+    assert not revoked.is_revoked(token("short"))
+    assert revoked.is_revoked(token("long"))
+    assert [row.token_id for row in await rows(engine)] == ["long"]
+
+
+async def test_ended_tokens_are_not_even_loaded(engine: AsyncEngine, clock: Clock) -> None:
+    await Revocations(engine, clock=clock).revoke_token(token(expires_at=NOW + 60))
+    clock.now += 3600
+    later = Revocations(engine, clock=clock)
+    await later.load()
+    assert not later.is_revoked(token())
+
+
+async def test_of_a_users_revocations_the_latest_is_kept_for_good(engine: AsyncEngine, clock: Clock) -> None:
+    revoked = Revocations(engine, clock=clock)
+    for at in (NOW, NOW + 5, NOW + 5, NOW - 5):
+        await revoked.revoke_user("7", at)
+    await revoked.revoke_user("8", NOW)
+    clock.now += 10**8
+    await revoked.purge()
+    assert [(row.user_id, row.issued_before) for row in await rows(engine)] == [("7", NOW + 5), ("8", NOW)]
+    assert revoked.is_revoked(token(issued_at=NOW + 5))
+
+
+async def test_an_id_is_never_used_again_after_a_purge(engine: AsyncEngine, clock: Clock) -> None:
+    revoked = Revocations(engine, clock=clock)
+    await revoked.revoke_token(token("a", expires_at=NOW + 1))
+    (first,) = await rows(engine)
+    clock.now += 3600
+    await revoked.purge()
+    await revoked.revoke_token(token("b", expires_at=NOW + 9000))
+    (second,) = await rows(engine)
+    assert second.id > first.id
+
+
+async def test_the_row_is_committed_before_anyone_is_told(
+    engine: AsyncEngine, other_engine: AsyncEngine, clock: Clock
+) -> None:
+    revoked = Revocations(engine, clock=clock)
+    told = asyncio.Event()
+    seen_by_then: list[bool] = []
+
+    def tell(revocation: Revocation) -> None:
+        seen_by_then.append(revoked.is_revoked(token()))
+        told.set()
+
+    revoked.on_revoked.append(tell)
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(revoked.revoke_token(token()))
+        await told.wait()
+        assert len(await rows(other_engine)) == 1
+    assert seen_by_then == [True]
+    assert task.result().token_id == "t1"
+
+
+async def test_without_a_database_a_revocation_holds_in_memory(clock: Clock) -> None:
+    revoked = Revocations(None, clock=clock)
+    await revoked.load()
+    await revoked.revoke_token(token())
+    await revoked.poll()
+    assert revoked.is_revoked(token())
+    clock.now += 3600
+    await revoked.purge()
+    assert not revoked.is_revoked(token())
+
+
+async def test_a_database_without_tables_is_told_as_such(url: str, tmp_path: Path, clock: Clock) -> None:
+    engine = engine_for(url, tmp_path)
+    revoked = Revocations(engine, clock=clock)
+    with pytest.raises(Unavailable, match="revocations"):
+        await revoked.load()
+    await engine.dispose()
+
+
+async def test_a_revocation_that_is_cancelled_holds(engine: AsyncEngine, clock: Clock) -> None:
+    revoked = Revocations(engine, clock=clock)
+    task = asyncio.create_task(revoked.revoke_token(token()))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert revoked.is_revoked(token())
+    await revoked.revoke_token(token("t2"))
+    assert "t2" in [row.token_id for row in await rows(engine)]
+
+
+def through(proxy: FaultProxy, url: str) -> str:
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{proxy.host}:{proxy.port}"))
+
+
+async def test_a_revocation_holds_while_the_database_is_cut_off(
+    postgres_url: str, tmp_path: Path, clock: Clock
+) -> None:
+    parts = urlsplit(postgres_url)
+    async with FaultProxy(parts.hostname or "", parts.port or 5432) as proxy:
+        engine = engine_for(through(proxy, postgres_url), tmp_path)
+        await migrate(engine)
+        revoked = Revocations(engine, clock=clock)
+        heard: list[Revocation] = []
+        revoked.on_revoked.append(heard.append)
+        await revoked.revoke_token(token("before"))
+        proxy.refuse()
+        proxy.cut()
+        with pytest.raises(NotDurable) as caught:
+            await revoked.revoke_token(token("during"))
+        assert (caught.value.what, caught.value.revocation.token_id) == ("database", "during")
+        assert revoked.is_revoked(token("during"))
+        assert [revocation.token_id for revocation in heard] == ["before", "during"]
+        for doing in (revoked.poll, revoked.load, revoked.purge):
+            with pytest.raises(Unavailable):
+                await doing()
+        assert revoked.is_revoked(token("before"))
+        await proxy.accept()
+        await revoked.revoke_token(token("after"))
+        assert [row.token_id for row in await rows(engine)] == ["before", "after"]
+        await engine.dispose()
+
+
+async def test_a_database_that_stops_answering_is_not_waited_for_forever(
+    postgres_url: str, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = urlsplit(postgres_url)
+    async with FaultProxy(parts.hostname or "", parts.port or 5432) as proxy:
+        engine = engine_for(through(proxy, postgres_url), tmp_path)
+        await migrate(engine)
+        revoked = Revocations(engine, clock=clock)
+        await revoked.load()
+        monkeypatch.setattr(module, "TIMEOUT_S", 0.3)
+        proxy.stall()
+        async with asyncio.timeout(10):
+            with pytest.raises(NotDurable, match="no answer in time"):
+                await revoked.revoke_token(token())
+        assert revoked.is_revoked(token())
+        proxy.flow()
+        monkeypatch.undo()
+        await revoked.revoke_token(token("t2"))
+        await engine.dispose()
+
+
+async def test_a_server_that_is_stopped_and_started_again_has_kept_everything(
+    own_postgres: PostgresServer, tmp_path: Path, clock: Clock
+) -> None:
+    engine = engine_for(own_postgres.url, tmp_path)
+    await migrate(engine)
+    revoked = Revocations(engine, clock=clock)
+    await revoked.revoke_token(token("before"))
+    await asyncio.to_thread(own_postgres.kill)
+    with pytest.raises(NotDurable):
+        await revoked.revoke_token(token("during"))
+    assert revoked.is_revoked(token("during"))
+    await asyncio.to_thread(own_postgres.start)
+    after = Revocations(engine, clock=clock)
+    await after.load()
+    assert after.is_revoked(token("before"))
+    assert not after.is_revoked(token("during"))
+    await engine.dispose()
+
+
+async def fill(revoked: Revocations) -> None:
+    for number in range(2000):
+        await revoked.revoke_token(token(f"token-number-{number:05}"))
+
+
+async def test_a_full_disk_is_told_and_breaks_nothing(tmp_path: Path, clock: Clock) -> None:
+    engine = engine_for("", tmp_path)
+    await migrate(engine)
+    await engine.dispose()
+    pages = {"max": 1}
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def limit(connection: Any, *_: Any) -> None:
+        connection.cursor().execute(f"PRAGMA max_page_count = {pages['max']}")  # no less than there are now
+
+    revoked = Revocations(engine, clock=clock)
+    with pytest.raises(NotDurable, match="database or disk is full") as caught:
+        await fill(revoked)
+    lost = caught.value.revocation
+    assert revoked.is_revoked(token(lost.token_id or ""))
+    kept = await rows(engine)
+    assert len(kept) > 1
+    assert lost.token_id not in {row.token_id for row in kept}
+    with pytest.raises(NotDurable, match="full"):
+        await fill(revoked)
+    await revoked.poll()
+    pages["max"] = 1_000_000
+    await revoked.revoke_token(token("room again"))
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("PRAGMA integrity_check")) == "ok"
+        assert await connection.scalar(select(func.count()).where(table.c.token_id == "room again")) == 1
+    await engine.dispose()
+
+
+names = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=64)
+times = st.integers(0, 2**40)
+any_revocation = st.one_of(
+    st.builds(Revocation, token_id=names, expires_at=times), st.builds(Revocation, user=names, issued_before=times)
+)
+
+
+@given(any_revocation)
+def test_a_revocation_travels_whole(revocation: Revocation) -> None:
+    payload = encode_revocation(revocation)
+    assert decode_revocation(payload) == revocation
+    assert payload.startswith(b'{"kind":"revocation"')
+    assert b"\n" not in payload
+
+
+@given(
+    st.binary()
+    | st.sampled_from([b"{}", b'{"kind":"revocation"}', b'{"kind":"other","user":"7","issued_before":1}', b"[" * 9999])
+)
+def test_anything_else_is_no_revocation(payload: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        decode_revocation(payload)
+
+
+@given(any_revocation, names, names, times)
+def test_what_a_revocation_ends_is_what_is_revoked(
+    revocation: Revocation, token_id: str, user: str, issued_at: int
+) -> None:
+    for bearer in (
+        token(token_id, user, issued_at),
+        token(revocation.token_id or token_id, revocation.user or user, issued_at),
+    ):
+        revoked = Revocations(None)
+        revoked.apply(revocation)
+        assert revoked.is_revoked(bearer) is revocation.ends(bearer)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"token_id": "a"}, {"user": "7"}, {"token_id": "a", "expires_at": 1, "user": "7", "issued_before": 1}],
+)
+def test_a_revocation_is_of_one_thing(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="one token"):
+        Revocation(**fields)
