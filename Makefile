@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PEERS  := .venv-bench
 
 .DEFAULT_GOAL := run
 .PHONY: run test lint bench format settings lock clean
@@ -42,7 +43,13 @@ format: $(VENV)/.test
 settings: $(VENV)/.run
 	$(BIN)/python -m hub.settings_table
 
-bench: $(VENV)/.test
+# The peers live apart, and the benchmarks run without them: what is missing is named and skipped.
+$(PEERS)/.bench: $(VENV)/.python pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	-$(PEERS)/bin/python -m pip install --quiet --upgrade 'pip>=26' && $(PEERS)/bin/python -m pip install --quiet --group bench
+	@touch $@
+
+bench: $(VENV)/.test $(PEERS)/.bench
 	$(BIN)/python -m bench $(ARGS)
 
 # The lock files pin what was tested; pyproject.toml says what may be used.
@@ -52,4 +59,4 @@ lock: $(VENV)/.python
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --group test --group lint -c requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -38,14 +38,19 @@ def merge(since: Position, page: HistoryPage, live: Sequence[Publication]) -> Me
     same = [publication for publication in counted if publication.epoch == epoch]
     known = {publication.offset: publication for publication in (*page.publications, *same)}
     newest = max(page.position.offset, max((publication.offset for publication in same), default=0))
-    complete = page.complete and since.epoch == epoch and since.offset <= newest and len(same) == len(counted)
-    start = since.offset if complete else page.position.offset
-    begin = _start_of_run(known, start, newest)
+    complete = (
+        page.complete
+        and since.epoch == epoch
+        and len(same) == len(counted)
+        and since.offset <= newest
+        and all(offset in known for offset in range(since.offset + 1, newest + 1))
+    )
+    begin = since.offset if complete else _start_of_run(known, page.position.offset, newest)
     return Merge(
-        start=since if complete and begin == start else Position(epoch, begin),
+        start=Position(epoch, begin),
         publications=(*(known[offset] for offset in range(begin + 1, newest + 1)), *uncounted),
         position=Position(epoch, newest),
-        complete=complete and begin == start,
+        complete=complete,
     )
 
 

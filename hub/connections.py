@@ -49,7 +49,10 @@ class Origins:
         """True for no origin, the hub's own pages, and those that the settings name."""
         if origin is None or "*" in self._allowed or origin in self._allowed:
             return True
-        return bool(host) and urlsplit(origin).netloc == host
+        try:
+            return bool(host) and urlsplit(origin).netloc == host
+        except ValueError:  # such as `http://[`
+            return False
 
 
 class Connections:
@@ -120,6 +123,7 @@ class Connections:
             self._check_entry(headers)
             identity = await self._authenticate(scope, headers, receive, socket, codec)
             session = self._admit(socket, codec, identity)
+            socket.forget_handshake()
             self._opening -= 1
             code = await session.run(receive)
         except Disconnect as exc:

@@ -10,7 +10,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol, cast
 
+from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.server import ServerState
 from websockets.http11 import Request
 
 from hub.frames import BINARY, TEXT, frames_in
@@ -55,15 +57,83 @@ class Socket(Protocol):
     def buffered(self) -> int:
         """Bytes not yet handed to the kernel."""
 
+    def forget_handshake(self) -> None:
+        """The request has been read; nobody will ask for it again."""
+
     def disconnect(self, code: CloseCode) -> None:
         """Send a close frame and end the connection, by force where the peer does not answer. Safe to call twice."""
 
 
+class _Inbox:
+    """What uvicorn asks of the queue from socket to application, in a third of an `asyncio.Queue`'s memory."""
+
+    __slots__ = ("_events", "_waiter")
+
+    def __init__(self) -> None:
+        self._events: list[Any] = []
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put_nowait(self, event: Any) -> None:
+        self._events.append(event)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def empty(self) -> bool:
+        return not self._events
+
+    async def get(self) -> Any:
+        while not self._events:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._events.pop(0)
+
+
+class _Gate:
+    """What uvicorn asks of the event that holds back `send`; outgoing frames rarely come that way."""
+
+    __slots__ = ("_open", "_waiters")
+
+    def __init__(self) -> None:
+        self._open = True
+        self._waiters: list[asyncio.Future[None]] | None = None
+
+    def set(self) -> None:
+        self._open = True
+        waiters, self._waiters = self._waiters or [], None
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def clear(self) -> None:
+        self._open = False
+
+    async def wait(self) -> None:
+        while not self._open:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters = [*(self._waiters or ()), waiter]
+            await waiter
+
+
 class HubProtocol(WebSocketsSansIOProtocol):
-    """One WebSocket connection of uvicorn's, which is also its session's `Socket`."""
+    """One WebSocket connection of uvicorn's, which is also its session's `Socket`.
+
+    Tens of thousands of these wait quietly, so what only the handshake needed is let go of, and the two asyncio
+    primitives that uvicorn gives each connection are replaced by smaller ones: 15 KB a connection instead of 24.
+    """
 
     owner: Owner | None = None
     last_heard = 0.0
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.queue = _Inbox()  # type: ignore[assignment] # the part of a queue that is used
+        self.writable = _Gate()  # type: ignore[assignment] # the part of an event that is used
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bound the buffer, so that a slow reader is noticed early."""
@@ -75,6 +145,12 @@ class HubProtocol(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if self.handshake_initiated and not self.close_sent:
             cast("dict[str, Any]", self.scope["extensions"])[EXTENSION] = self
+
+    def forget_handshake(self) -> None:
+        """Let go of the request, once nobody asks for its headers again; the token in them goes too."""
+        self.request = self.response = cast("Any", None)
+        self.scope["headers"] = []
+        self.scope["query_string"] = self.scope["raw_path"] = b""
 
     def data_received(self, data: bytes) -> None:
         """Note that the peer lives."""
@@ -141,6 +217,9 @@ class AsgiSocket:
         self._paused = False
         self._close: CloseCode | None = None
         self._work = asyncio.Event()
+
+    def forget_handshake(self) -> None:
+        """See `Socket.forget_handshake`; another server's request is not ours to forget."""
 
     def write(self, data: bytes) -> None:
         """See `Socket.write`."""

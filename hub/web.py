@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount, Route
+from starlette.types import Receive, Scope, Send
 
 from auth.identity import Identity, Plan
 from auth.jwks import RemoteKeys
-from auth.revocations import Revocation, Revocations, decode_revocation, encode_revocation
+from auth.revocations import NotDurable, Revocation, Revocations, decode_revocation, encode_revocation
 from auth.tickets import Tickets
 from auth.tokens import Reason, TokenIssuer, TokenRefused, TokenVerifier
 from channels.broker import Broker
@@ -48,6 +49,24 @@ _DEMO_TOKEN_S = 12 * 3600.0
 
 Part = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
 """A task's name, and what it runs until cancelled."""
+
+
+class _App(Starlette):
+    """Starlette's routes, but for the one where tens of thousands wait.
+
+    Each frame of middleware would be kept for each of them, 3 KB in all.
+    """
+
+    def __init__(self, sockets: Connections, **options: Any) -> None:
+        super().__init__(**options)
+        self._sockets = sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sockets to the sockets, everything else along the routes."""
+        if scope["type"] == "websocket" and scope["path"] == "/ws":
+            await self._sockets(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 class Web:
@@ -133,14 +152,22 @@ class Web:
     async def revoke(self, identity: Identity) -> Revocation:
         """Revoke a token: in the database, here, and by a message to every other instance.
 
-        The message only rings the bell: an instance that misses it finds the row within POLL_S.
+        The message only rings the bell: an instance that misses it finds the row within POLL_S. Raises Unavailable
+        where it could not be kept; it holds all the same, on every instance that lives.
         """
-        revocation = await self.revocations.revoke_token(identity)
+        try:
+            revocation = await self.revocations.revoke_token(identity)
+        except NotDurable as exc:
+            await self._announce(exc.revocation)
+            raise
+        await self._announce(revocation)
+        return revocation
+
+    async def _announce(self, revocation: Revocation) -> None:
         try:
             await self._broker.publish(REVOCATIONS, encode_revocation(revocation))
         except Unavailable as exc:
             log.warning("revocation.unannounced", extra={"what": exc.what})
-        return revocation
 
     def _revoked(self, revocation: Revocation) -> None:
         self.connections.disconnect_where(revocation.ends, CloseCode.INVALID_TOKEN)
@@ -198,9 +225,9 @@ class Web:
         page = Page(
             symbols=[(one.exchange, one.symbol) for one in self._instruments][:100], demo_token=self._demo_token
         )
-        return Starlette(
+        return _App(
+            self.connections,
             routes=[
-                WebSocketRoute("/ws", self.connections),
                 Mount("/api/v1", routes=api.routes),
                 Route("/health", health.health),
                 Route("/health/detailed", health.detailed),

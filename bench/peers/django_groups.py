@@ -54,8 +54,8 @@ async def serve(port: int, symbols: int) -> None:
 
     layer = get_channel_layer()
 
-    async def publish(numbers: list[int], stamp: int) -> None:
-        for number in numbers:
+    async def publish(batch: list[tuple[int, int]]) -> None:
+        for number, stamp in batch:
             await layer.group_send(symbol_name(number), {"type": "price", "text": message_text(number, stamp)})
 
     server = uvicorn.Server(

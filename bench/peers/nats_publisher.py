@@ -15,9 +15,9 @@ async def main(port: int, symbols: int) -> None:
     await reader.readline()
     writer.write(b'CONNECT {"verbose":false,"pedantic":false,"auth_token":"%s"}\r\n' % TOKEN.encode())
 
-    async def publish(numbers: list[int], stamp: int) -> None:
+    async def publish(batch: list[tuple[int, int]]) -> None:
         parts = []
-        for number in numbers:
+        for number, stamp in batch:
             text = message_text(number, stamp)
             parts.append(f"PUB {symbol_name(number)} {len(text)}\r\n{text}\r\n")
         writer.write("".join(parts).encode())

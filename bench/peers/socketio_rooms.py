@@ -28,9 +28,9 @@ async def subscribe(sid: str, symbols: list[str]) -> None:
     await sio.emit("subscribed", to=sid)
 
 
-async def publish(numbers: list[int], stamp: int) -> None:
+async def publish(batch: list[tuple[int, int]]) -> None:
     """Emit each price to its room."""
-    for number in numbers:
+    for number, stamp in batch:
         await sio.emit("price", message_fields(number, stamp), room=symbol_name(number))
 
 

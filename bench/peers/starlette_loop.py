@@ -34,9 +34,9 @@ async def session(websocket: WebSocket) -> None:
             members.discard(websocket)
 
 
-async def publish(numbers: list[int], stamp: int) -> None:
+async def publish(batch: list[tuple[int, int]]) -> None:
     """Send each price to each of its subscribers."""
-    for number in numbers:
+    for number, stamp in batch:
         text = message_text(number, stamp)
         for websocket in tuple(subscribers[symbol_name(number)]):
             with suppress(RuntimeError, WebSocketDisconnect):

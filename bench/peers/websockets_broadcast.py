@@ -32,9 +32,9 @@ async def session(connection: ServerConnection) -> None:
             members.discard(connection)
 
 
-async def publish(numbers: list[int], stamp: int) -> None:
+async def publish(batch: list[tuple[int, int]]) -> None:
     """Broadcast each price to its subscribers."""
-    for number in numbers:
+    for number, stamp in batch:
         broadcast(subscribers[symbol_name(number)], message_text(number, stamp))
 
 

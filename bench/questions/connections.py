@@ -23,13 +23,10 @@ def memory(options: Options) -> Answer:
         "memory",
         "memory of an idle, authenticated, subscribed connection (5,000 of them)",
         ("system", "channels each", "RSS before MB", "RSS after MB", "KB a connection"),
-        notes=[
-            "resident memory of the server process after garbage collection; the kernel's socket buffers are not in it"
-        ],
+        notes=["resident memory of the server after a garbage collection; the kernel's socket buffers are not in it"],
     )
-    compared = [peer for name in ("starlette", "websockets", "socketio-node", "nats") if (peer := options.peer(name))]
-    for system, workload in [(HUB, _IDLE), (HUB, _IDLE_MANY), *[(peer, _IDLE) for peer in compared]]:
-        say(f"{system.title}: 5,000 idle connections, {workload.per_socket} channels each")
+    for system, workload in [(HUB, _IDLE_MANY), *[(system, _IDLE) for system in options.named(*_COMPARED)]]:
+        say(f"{system.title}: 5,000 idle connections, channels each: {workload.per_socket}")
         kilobytes = _connection_kilobytes(answer, system, workload)
         if system is HUB and workload is _IDLE:
             answer.target(f"≤ 20 KB: {kilobytes:.1f} KB", reached=kilobytes <= 20)
@@ -40,16 +37,9 @@ def _connection_kilobytes(answer: Answer, system: System, workload: Workload) ->
     with system.running(workload) as running:
         with open_load(system, _WARM_UP, running=running):
             pass
-        with open_load(
-            system, replace(workload, sockets=workload.symbols // workload.per_socket), running=running
-        ) as load:
-            time.sleep(0.5)
-            before = load.collect_garbage().rss_bytes
-            extra = load.workload.sockets
-        with open_load(system, workload, running=running) as load:
-            time.sleep(0.5)
-            after = load.collect_garbage().rss_bytes
-    kilobytes = (after - before) / (workload.sockets - extra) / 1024
+        few = replace(workload, sockets=workload.symbols // workload.per_socket)  # each channel once
+        before, after = (_resident_bytes(system, size, running) for size in (few, workload))
+    kilobytes = (after - before) / (workload.sockets - few.sockets) / 1024
     answer.rows.append((system.title, workload.per_socket, before / 1e6, after / 1e6, kilobytes))
     return kilobytes
 

@@ -229,6 +229,50 @@ def test_a_market_that_never_closes_has_a_new_day_at_midnight() -> None:
     check_day([*first.values(), *run(market, steps=20, n=100, start_ms=midnight_ms + 100)])
 
 
+def test_a_new_day_starts_near_the_last_prices_however_far_the_market_went() -> None:
+    rows = [msgspec.structs.replace(row, beta=row.beta * 50) for row in SIMULATED]
+    market = SimulatedMarket(rows, seed=1)
+    midnight_ms = at_ms("2026-11-24T00:00:00")
+    last = {
+        tick.symbol: tick
+        for tick in ticks_of(run(market, steps=100, n=100, start_ms=midnight_ms - 1_000_000, step_ms=9999))
+    }
+    first = [tick for tick in ticks_of(market.step(midnight_ms, 53)) if tick.volume is not None]
+    assert any(abs(tick.price / known(tick.close)[0] - 1) > 0.05 for tick in last.values())
+    gaps = [abs(tick.price / known(tick.close)[0] - 1) for tick in first]
+    assert max(gaps) < 0.03
+    assert sum(gap > 0 for gap in gaps) > 40
+
+
+def test_what_happens_over_night_owes_nothing_to_the_day_before() -> None:
+    rows = [msgspec.structs.replace(row, beta=0.0) for row in SIMULATED]
+    market = SimulatedMarket(rows, seed=4)
+    midnight_ms = at_ms("2026-11-24T00:00:00")
+    day = {
+        tick.symbol: tick.price / known(tick.close)[0]
+        for tick in ticks_of(run(market, steps=240, n=400, start_ms=midnight_ms - 14_400_000, step_ms=59_999))
+    }
+    first = [tick for tick in ticks_of(market.step(midnight_ms, 53)) if tick.volume is not None]
+    gaps = [tick.price / known(tick.close)[0] for tick in first]
+    assert abs(correlation([day[tick.symbol] for tick in first], gaps)) < 0.4
+
+
+def test_orders_behind_the_best_price_are_part_of_the_totals() -> None:
+    beyond: dict[tuple[str, str], set[int]] = {}
+    before: dict[str, Tick] = {}
+    for update in run(SimulatedMarket(seed=8), steps=300, n=50, step_ms=100):
+        if isinstance(update, Tick):
+            before[update.symbol] = update
+            continue
+        tick = before[update.symbol]
+        buy, sell = known(tick.total_buy_quantity, tick.total_sell_quantity)
+        for side, total, levels in (("buy", buy, update.bids), ("sell", sell, update.asks)):
+            deeper = total - sum(level.quantity for level in levels)
+            beyond.setdefault((update.symbol, side), set()).add(deeper)
+    assert len(beyond) == 100
+    assert {len(deeper) for deeper in beyond.values()} == {1}  # only the five levels that are told ever change
+
+
 class TradingDay:
     """One day in clock mode, in steps of twenty seconds, grouped by the state that the ticks tell."""
 

@@ -62,6 +62,18 @@ async def test_sqlite_keeps_what_was_committed_and_waits_for_other_writers(tmp_p
     assert (tmp_path / "new" / "data" / "tickhub.db").exists()
 
 
+async def test_commits_are_durable_on_a_server_that_prefers_speed(postgres_url: str, tmp_path: Path) -> None:
+    for setting, expected in (("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")):
+        engine = engine_for(postgres_url, tmp_path)
+        async with engine.begin() as connection:
+            name = await connection.scalar(text("SELECT current_database()"))
+            await connection.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = {setting}"))
+        await engine.dispose()
+        async with engine.connect() as connection:
+            assert await connection.scalar(text("SHOW synchronous_commit")) == expected
+        await engine.dispose()
+
+
 async def test_transactions_that_read_and_then_write_never_collide(engine: AsyncEngine) -> None:
     await migrate(engine)
 
