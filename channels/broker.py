@@ -21,8 +21,9 @@ class Publication(msgspec.Struct, frozen=True, gc=False):
     """One message on one channel, as every listener gets it.
 
     `payload` is one compact JSON object without line breaks. `offset` counts up by one per publication: on a log
-    channel it is the offset in `epoch`, on a latest channel (epoch "") the sequence number. An offset of 0 means
-    that nobody counted it: it came straight from Redis pub/sub, live only.
+    channel it is the offset in `epoch`, from 1, on a latest channel (epoch "") the sequence number, which begins at
+    the milliseconds of the Unix epoch and leaps ahead when the server behind the broker restarts, so that it never
+    goes back. An offset of 0 means that nobody counted it: it came straight from Redis pub/sub, live only.
     """
 
     channel: str
@@ -67,6 +68,8 @@ class Sink(Protocol):
     def interrupted(self) -> None:
         """Messages may have been lost since the last delivery; called once `listen` hears again.
 
+        Also called after the first connect, if anything was subscribed before it.
+
         The sink compares positions and fills or tells the gaps.
         """
 
@@ -93,16 +96,24 @@ class Broker(Protocol):
         """
 
     async def subscribe(self, channels: Iterable[Channel]) -> None:
-        """Hear these channels; returns once the broker does. Counted: each needs its own `unsubscribe`."""
+        """Hear these channels; returns once the broker does. Counted: each needs its own `unsubscribe`.
+
+        Does not raise `Unavailable`: while the server is away the wish is kept, and the sink's `interrupted` is called
+        once it is granted. Cancelling takes the wish back.
+        """
 
     async def unsubscribe(self, channels: Iterable[Channel]) -> None:
         """Hear these channels no longer, once every `subscribe` has been taken back."""
 
     async def listen(self, sink: Sink) -> None:
-        """Deliver to `sink` until cancelled, surviving every outage of the server. Called once per broker."""
+        """Deliver to `sink` until cancelled, surviving every outage of the server. One call at a time."""
 
     async def history(self, channel: Channel, *, since: Position | None = None, limit: int) -> HistoryPage:
-        """A log channel's position, with the last `limit` publications, or with the first `limit` after `since`."""
+        """A log channel's position, with the last `limit` publications, or with the first `limit` after `since`.
+
+        Where `since` is of another epoch: the last `limit`. A channel's history lapses as a whole, the namespace's
+        `history_age_s` after its last publication.
+        """
 
     async def last(self, channels: Iterable[Channel]) -> dict[str, Publication]:
         """The newest value of each latest channel that has one, by channel name."""

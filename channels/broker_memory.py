@@ -29,6 +29,10 @@ class _Log:
         self.ends_at = 0.0
 
 
+_UNSAID = _Log(0)
+"""What a channel looks like that nobody has published to."""
+
+
 class MemoryBroker:
     """Publications go straight to the sink of `listen`, in the call that publishes them.
 
@@ -105,7 +109,8 @@ class MemoryBroker:
 
     async def history(self, channel: Channel, *, since: Position | None = None, limit: int) -> HistoryPage:
         """See `Broker`."""
-        log = self._log(channel)
+        log = self._logs.get(channel.name, _UNSAID)
+        self._lapse(log)
         position = Position(self._epoch, log.offset)
         if since is None or since.epoch != self._epoch:
             kept = tuple(log.kept)[-limit:] if limit else ()
@@ -169,9 +174,12 @@ class MemoryBroker:
         log = self._logs.get(channel.name)
         if log is None:
             log = self._logs[channel.name] = _Log(channel.namespace.history_size)
-        elif log.kept and log.ends_at <= self._clock():
-            log.kept.clear()
+        self._lapse(log)
         return log
+
+    def _lapse(self, log: _Log) -> None:
+        if log.kept and log.ends_at <= self._clock():
+            log.kept.clear()
 
     def _remember(self, key: tuple[str, str], receipt: Receipt) -> None:
         self._receipts.pop(key, None)
@@ -195,8 +203,7 @@ class MemoryBroker:
             self._receipts.popitem(last=False)
         self._claims = {key: ends_at for key, ends_at in self._claims.items() if ends_at > now}
         for log in self._logs.values():
-            if log.kept and log.ends_at <= now:
-                log.kept.clear()
+            self._lapse(log)
 
 
 def _check(payload: bytes) -> None:

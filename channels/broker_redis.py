@@ -23,7 +23,7 @@ from channels.outsiders import Outsiders
 from channels.redis_calls import Entry, latest_call, new_epoch, publish_call, receipts
 from channels.redis_link import Call, RedisLink
 from channels.redis_pubsub import Listener, instance_id
-from channels.redis_scripts import HISTORY, IDLE_POSITION_S, Keys, partition_of
+from channels.redis_scripts import ASKED_POSITION_S, HISTORY, Keys, partition_of
 from schemas.commands import Position
 from schemas.errors import Unavailable
 
@@ -174,9 +174,8 @@ class RedisBroker:
         partition, name = self._places.of(channel.name)
         asked: list[bytes | int] = [] if since is None else [since.epoch.encode(), since.offset]
         keys = [self._keys.position(partition, name), self._keys.log(partition, name)]
-        life_ms = int((channel.namespace.history_age_s + IDLE_POSITION_S) * 1000)
         epoch, offset, complete, entries = await self._link.run(
-            Call(HISTORY, keys, [new_epoch(), life_ms, limit, *asked])
+            Call(HISTORY, keys, [new_epoch(), ASKED_POSITION_S * 1000, limit, *asked])
         )
         text = epoch.decode()
         return HistoryPage(

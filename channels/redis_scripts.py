@@ -25,6 +25,8 @@ from channels.redis_link import Script
 PARTITIONS = 64
 IDLE_POSITION_S = 30 * 86400
 """For how long after its history a log channel's position is kept; a channel silent for longer gets a new epoch."""
+ASKED_POSITION_S = 86400
+"""The same for a channel that was asked for and never published to: anyone may ask for any name."""
 
 
 class Keys:
@@ -33,6 +35,8 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         if "{" in prefix or "}" in prefix or not prefix.isascii():
             raise ValueError("a prefix is ASCII and holds no braces")
+        if f"@{prefix}".startswith(prefix):  # then outsiders would hear, and say, what is internal
+            raise ValueError("a prefix is not empty and does not consist of @ alone")
         self.prefix = prefix.encode()
         heads = [b"%s{%d}:" % (self.prefix, partition) for partition in range(PARTITIONS)]
         self._heads = heads
@@ -249,9 +253,9 @@ HISTORY = Script(
     + _POSITION
     + r"""
 -- KEYS: position, log. ARGV: an epoch in case one is needed; how long to keep it in ms; limit; then the position
--- asked for, epoch and offset, or neither. Answers epoch, offset, 1 if complete, id, fields, ...
+-- asked for, epoch and offset, or neither. Answers epoch, offset, 1 if complete, entries.
 local epoch, offset = position(KEYS[1], KEYS[2], ARGV[1])
-if epoch == ARGV[1] then keep_position(KEYS[1], epoch, offset, ARGV[2]) else redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+if epoch == ARGV[1] then keep_position(KEYS[1], epoch, offset, ARGV[2]) end
 local limit, since_epoch, since = tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local complete, entries = 1, {}
 if since_epoch ~= epoch then

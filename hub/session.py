@@ -204,16 +204,19 @@ class Session:
         granted: list[messages.SubscribedChannel] = []
         wishes: dict[str, tuple[list[str], Wish]] = {}
         positions = command.positions()
+        added = 0
         for requested in command.names:
             try:
                 channel = self._allowed(requested, "subscribe")
                 wish = self._wish(channel, command, positions.get(requested))
                 current = self._subscriptions.get(channel.name)
-                if current is None and len(self._subscriptions) + len(wishes) >= MAX_CHANNELS:
+                new = current is None and channel.name not in wishes
+                if new and len(self._subscriptions) + added >= MAX_CHANNELS:
                     raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"At most {MAX_CHANNELS} channels a connection")
             except CommandError as exc:
                 failed.append(messages.FailedChannel(channel=requested, code=exc.code, message=exc.message))
                 continue
+            added += new
             if current is not None and current.shape == wish.shape and wish.since is None:
                 granted.append(self._granted(requested, channel, self._services.registry.position(channel.name)))
             else:
@@ -352,7 +355,7 @@ class Session:
 
     async def _publish(self, command: commands.Publish) -> None:
         channel = self._allowed(command.channel, "publish")
-        payload = channel.namespace.normalise(msgspec.json.encode(command.data))
+        payload = channel.namespace.normalise(_json(command.data))
         receipt = await self._services.broker.publish(channel, payload)
         self.send(
             messages.Published(
@@ -362,6 +365,14 @@ class Session:
                 offset=receipt.offset if receipt.epoch else None,
             )
         )
+
+
+def _json(data: dict[str, Any]) -> bytes:
+    """The data as JSON. Raises CommandError for what MessagePack can say and JSON can't."""
+    try:
+        return msgspec.json.encode(data)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise CommandError(ErrorCode.BAD_REQUEST, f"{exc} - at `$.data`") from exc
 
 
 def _too_long(data: str | bytes) -> bool:

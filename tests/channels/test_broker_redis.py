@@ -15,6 +15,7 @@ from tests.channels.recorder import NAMES, Recorder, channel, listening, until
 from tests.servers import FaultProxy, RedisServer
 
 MARKET = channel("market:NSE:RELIANCE")
+OTHER = channel("market:NSE:TCS")
 SIGNALS = channel("signals:generated")
 PRICE = b'{"price":1.5}'
 
@@ -150,6 +151,18 @@ class TestOutages:
             await broker.publish(MARKET, PRICE)
             await heard.until_heard(PRICE)
 
+    async def test_a_subscription_that_is_not_confirmed_in_time_is_made_up_for(self, own_redis: RedisServer) -> None:
+        async with quick_broker(own_redis.url) as broker, listening(broker) as heard:
+            own_redis.pause()
+            loop = asyncio.get_running_loop()
+            started = loop.time()
+            await broker.subscribe([MARKET])
+            assert loop.time() - started < 1.0
+            own_redis.resume()
+            await heard.until(lambda heard: heard.interruptions == 1)
+            await broker.publish(MARKET, PRICE)
+            await heard.until_heard(PRICE)
+
     async def test_redis_may_start_after_the_broker(self, own_redis: RedisServer) -> None:
         await asyncio.to_thread(own_redis.kill)
         async with quick_broker(own_redis.url) as broker, listening(broker, connected=False) as heard:
@@ -215,9 +228,24 @@ class TestErrors:
                 await broker.check()
             assert str(caught.value) == "Redis is not available: it refused the credentials"
 
-    def test_a_prefix_with_braces_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="braces"):
-            RedisBroker("redis://127.0.0.1:1", names=NAMES, prefix="{hub}:")
+    @pytest.mark.parametrize("prefix", ["{hub}:", "", "@", "hüb:"])
+    def test_a_prefix_that_would_mix_things_up_is_refused(self, prefix: str) -> None:
+        with pytest.raises(ValueError, match="prefix"):
+            RedisBroker("redis://127.0.0.1:1", names=NAMES, prefix=prefix)
+
+
+class TestCancelling:
+    async def test_cancelled_calls_leave_no_connection_behind(self, redis_url: str) -> None:
+        async with quick_broker(redis_url) as broker, listening(broker):
+            for turns in range(200):
+                task = asyncio.create_task(broker.publish_latest([(MARKET, PRICE), (OTHER, PRICE)]))
+                for _ in range(turns % 20):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait([task])
+            await asyncio.gather(*(broker.publish(MARKET, PRICE) for _ in range(100)))
+            await until(lambda: not broker._link._client.connection_pool._in_use_connections)
+            assert len(broker._link._client.connection_pool._available_connections) <= 32
 
 
 class TestLostReplies:

@@ -1,0 +1,110 @@
+"""The first page, in a real browser."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.hub.live import HubProcess
+
+pytestmark = pytest.mark.browser
+
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-port=0",
+]
+
+
+class Tab:
+    """One page of the browser, over its debugging protocol."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._ids = 0
+
+    async def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        self._ids += 1
+        await self._socket.send(json.dumps({"id": self._ids, "method": method, "params": params}))
+        while True:
+            answer = json.loads(await self._socket.recv())
+            if answer.get("id") == self._ids:
+                return dict(answer["result"])
+
+    async def value(self, expression: str) -> Any:
+        answer = await self.ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        return answer["result"].get("value")
+
+    async def until(self, expression: str) -> None:
+        """Returns once the expression is true, asked whenever the page has drawn."""
+        async with asyncio.timeout(20):
+            while not await self.value(f"new Promise(done => requestAnimationFrame(() => done(!!({expression}))))"):
+                pass
+
+
+@pytest.fixture
+async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.fail("the tests marked `browser` need Chromium on PATH", pytrace=False)
+    process = await asyncio.create_subprocess_exec(
+        chromium,
+        *ARGUMENTS,
+        f"--user-data-dir={tmp_path}",
+        "about:blank",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            async for line in process.stderr:
+                if line.startswith(b"DevTools listening on "):
+                    browser = line.split()[-1].decode()
+                    break
+        async with connect(browser, compression=None, max_size=None) as socket:
+            targets = (await Tab(socket).ask("Target.getTargets"))["targetInfos"]
+        page = next(target["targetId"] for target in targets if target["type"] == "page")
+        place = browser.split("/devtools/")[0]
+        async with connect(f"{place}/devtools/page/{page}", compression=None, max_size=None) as socket:
+            yield Tab(socket)
+    finally:
+        process.terminate()
+        assert process.stderr is not None
+        await process.stderr.read()
+        await process.wait()
+
+
+@pytest.mark.timeout(120)
+async def test_prices_move_in_a_browser_and_come_back_after_the_hub_was_away(tab: Tab) -> None:
+    """The page needs no token on this machine, shows prices that change, says when it is away, and reconnects."""
+    hub = HubProcess(JWT_SECRET="")
+    price = "document.querySelector('.price').textContent"
+    state = "document.getElementById('connection').textContent"
+    await asyncio.to_thread(hub.start)
+    try:
+        await tab.ask("Page.navigate", url=f"http://localhost:{hub.port}/")
+        await tab.until(f"document.readyState === 'complete' && {state} === 'live' && /[0-9]/.test({price})")
+        first = await tab.value(price)
+        await tab.until(f"{price} !== {json.dumps(first)}")
+        assert await tab.value("document.querySelectorAll('#prices tbody tr').length") == 53
+        assert await tab.value("document.getElementById('entry').hidden")
+        await asyncio.to_thread(hub.kill)
+        await tab.until(f"{state}.startsWith('reconnecting')")
+        await asyncio.to_thread(hub.start)
+        await tab.until(f"{state} === 'live'")
+        last = await tab.value(price)
+        await tab.until(f"{price} !== {json.dumps(last)}")
+    finally:
+        await asyncio.to_thread(hub.close)
