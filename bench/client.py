@@ -51,7 +51,6 @@ class Counts:
     missed: int = 0
     reads: int = 0
     closed: int = 0
-    cpu_s: float = 0.0
     latencies: array = field(default_factory=lambda: array("q"))
 
 
@@ -255,7 +254,7 @@ class LoadClient:
             return False
         command = json.loads(line)
         if "measure" in command:
-            self._counts = Counts(cpu_s=-_cpu_seconds())
+            self._counts = Counts()
             self._window_began = time.monotonic()
             self._window_ends = self._window_began + command["measure"]
         if "stall" in command:
@@ -271,7 +270,6 @@ class LoadClient:
         if self._window_ends is not None and now >= self._window_ends:
             self._window_ends = None
             self._counts.seconds = now - self._window_began
-            self._counts.cpu_s += _cpu_seconds()
             _answer(_result(self._counts, len(self._sockets), len(self._probe_rest)))
         if now >= self._next_pong:
             self._next_pong = now + _PONG_INTERVAL_S
@@ -301,11 +299,6 @@ def _result(counts: Counts, sockets: int, probes: int) -> dict:
 
 def _percentile(ordered: list[int], share: float) -> int | None:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None
-
-
-def _cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _answer(result: dict) -> None:

@@ -26,7 +26,10 @@ class Sample:
     delivered: float
     """Deliveries a second that reached the sockets."""
     cores: float
+    waiting: float
+    """The share of time in which the server could have run and no core was free."""
     client_cores: float
+    client_waiting: float
     rss_mb: float
     p50_ms: float | None
     p99_ms: float | None
@@ -91,32 +94,30 @@ class Load:
     def sample(self, offered: float, window_s: float) -> Sample:
         """Measure one window at the present rate."""
         server = self.running.server
-        before = server.usage()
+        before, client_before = server.usage(), self.client.usage()
         counts = self.client.ask(measure=window_s, within_s=window_s + 30)
-        after = server.usage()
+        after, client_after = server.usage(), self.client.usage()
         granule = self.workload.fan_out / window_s
-        return _sample(self.system.name, offered, counts, cores=after.cores_since(before), after=after, granule=granule)
-
-
-def _sample(system: str, offered: float, counts: dict, *, cores: float, after: Usage, granule: float) -> Sample:
-    message_bytes = counts["probe_bytes"] / max(counts["probe_messages"], 1)
-    sink_messages = counts["sink_bytes"] / message_bytes if message_bytes else 0.0
-    return Sample(
-        system=system,
-        offered=offered,
-        delivered=(sink_messages + counts["probe_messages"]) / counts["seconds"],
-        cores=cores,
-        client_cores=counts["cpu_s"] / counts["seconds"],
-        rss_mb=after.rss_bytes / 1e6,
-        p50_ms=_ms(counts["p50_us"]),
-        p99_ms=_ms(counts["p99_us"]),
-        max_ms=_ms(counts["max_us"]),
-        message_bytes=message_bytes,
-        missed=counts["missed"],
-        closed=counts["closed"],
-        counted=counts["sink_messages"] + counts["probe_messages"] if counts["sink_messages"] else None,
-        granule=granule,
-    )
+        message_bytes = counts["probe_bytes"] / max(counts["probe_messages"], 1)
+        sink_messages = counts["sink_bytes"] / message_bytes if message_bytes else 0.0
+        return Sample(
+            system=self.system.name,
+            offered=offered,
+            delivered=(sink_messages + counts["probe_messages"]) / counts["seconds"],
+            cores=after.cores_since(before),
+            waiting=after.waiting_since(before),
+            client_cores=client_after.cores_since(client_before),
+            client_waiting=client_after.waiting_since(client_before),
+            rss_mb=after.rss_bytes / 1e6,
+            p50_ms=_ms(counts["p50_us"]),
+            p99_ms=_ms(counts["p99_us"]),
+            max_ms=_ms(counts["max_us"]),
+            message_bytes=message_bytes,
+            missed=counts["missed"],
+            closed=counts["closed"],
+            counted=counts["sink_messages"] + counts["probe_messages"] if counts["sink_messages"] else None,
+            granule=granule,
+        )
 
 
 def _ms(microseconds: int | None) -> float | None:
@@ -175,7 +176,7 @@ def measure(
 
 _FLOOD = 4_000_000.0
 _STEP = 1.25
-_MAX_STEPS = 8
+_MAX_STEPS = 10
 
 
 def most_sustained(system: System, workload: Workload, *, window_s: float = 2.0) -> Sample | None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,18 @@ class Usage:
     """What a process has used so far, all its threads together."""
 
     cpu_s: float
+    waited_s: float
+    """Time in which a thread could have run and no core was free for it."""
     rss_bytes: int
     at_s: float
 
     def cores_since(self, before: "Usage") -> float:
         """How many cores the process kept busy between two readings."""
         return (self.cpu_s - before.cpu_s) / (self.at_s - before.at_s)
+
+    def waiting_since(self, before: "Usage") -> float:
+        """The share of time in which the process waited for a core; over all threads, so it may exceed 1."""
+        return (self.waited_s - before.waited_s) / (self.at_s - before.at_s)
 
 
 class Process:
@@ -59,9 +65,19 @@ class Process:
             raise self._ended() from None
         return Usage(
             cpu_s=(int(fields[11]) + int(fields[12])) / _CLOCK_TICKS,
+            waited_s=self._waited_s(),
             rss_bytes=int(fields[21]) * _PAGE_BYTES,
             at_s=time.monotonic(),
         )
+
+    def _waited_s(self) -> float:
+        waited_ns = 0
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with suppress(
+                FileNotFoundError, ProcessLookupError
+            ):  # the thread has ended, or the kernel keeps no account
+                waited_ns += int((task / "schedstat").read_text().split()[1])
+        return waited_ns / 1e9
 
     def open_files(self) -> int:
         """How many file descriptors the process holds."""

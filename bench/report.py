@@ -61,6 +61,8 @@ def medians(samples: Sequence[Sample]) -> Sample:
         offered=first.offered,
         delivered=median(sample.delivered for sample in samples),
         cores=median(sample.cores for sample in samples),
+        waiting=median(sample.waiting for sample in samples),
+        client_waiting=median(sample.client_waiting for sample in samples),
         client_cores=median(sample.client_cores for sample in samples),
         rss_mb=median(sample.rss_mb for sample in samples),
         p50_ms=_median_of([sample.p50_ms for sample in samples]),

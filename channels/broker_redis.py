@@ -263,12 +263,15 @@ class RedisBroker:
         latest, logs = self._latest, self._logs
         heard: list[Publication] = []
         lines = iter(envelope.split(b"\n"))
-        for name, position, payload in zip(lines, lines, lines, strict=True):
-            if (channel := latest.get(name)) is not None:
-                heard.append(Publication(channel, payload, int(position)))
-            elif (channel := logs.get(name)) is not None:
-                epoch, _, offset = position.partition(b" ")
-                heard.append(Publication(channel, payload, int(offset), epoch.decode()))
+        try:
+            for name, position, payload in zip(lines, lines, lines, strict=True):
+                if (channel := latest.get(name)) is not None:
+                    heard.append(Publication(channel, payload, int(position)))
+                elif (channel := logs.get(name)) is not None:
+                    epoch, _, offset = position.partition(b" ")
+                    heard.append(Publication(channel, payload, int(offset), epoch.decode()))
+        except ValueError:  # somebody else speaks on the hub's own channels; gaps that this leaves are noticed
+            self.outsiders.reject("envelope")
         self._deliver(heard)
 
     def _deliver_outside(self, name: bytes, data: bytes) -> None:
@@ -294,9 +297,9 @@ class RedisBroker:
 
     async def _answer(self) -> None:
         while True:
-            token, _, name = (await self._questions.get()).partition(b" ")
-            members = self._sink.members(name.decode()) if self._sink is not None else []
-            key = self._keys.reply(token.decode())
+            token, _, name = (await self._questions.get()).decode("ascii", "replace").partition(" ")
+            members = self._sink.members(name) if self._sink is not None else []
+            key = self._keys.reply(token)
             try:
                 await self._link.call_all([("RPUSH", key, _encode_members(members)), ("EXPIRE", key, _REPLY_LIFE_S)])
             except Unavailable:

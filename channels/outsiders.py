@@ -33,21 +33,22 @@ class Outsiders:
         try:
             return self._names.parse(name[self._skip :].decode("ascii"))
         except (CommandError, UnicodeDecodeError):
-            self._reject("unknown_channel")
+            self.reject("unknown_channel")
             return None
 
     def payload(self, channel: Channel, data: bytes) -> bytes | None:
         """The payload as it is published; None, and counted, where the namespace's schema refuses it."""
         if len(data) > MAX_BYTES:
-            self._reject("too_big")
+            self.reject("too_big")
             return None
         try:
             return channel.namespace.normalise(data)
         except CommandError:
-            self._reject("bad_payload")
+            self.reject("bad_payload")
             return None
 
-    def _reject(self, reason: str) -> None:
+    def reject(self, reason: str) -> None:
+        """Count one message that is dropped, and log it at most once a minute."""
         self.rejected[reason] += 1
         now, count = self._clock(), self.rejected[reason]
         logged_at, logged = self._logged.get(reason, (-LOG_INTERVAL_S, 0))

@@ -9,6 +9,7 @@ anew when a connection has not heard one for a while.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -101,7 +102,9 @@ class Listener:
 
     def unwant(self, names: Iterable[bytes]) -> None:
         """Hear these channels no longer."""
-        self._wanted.difference_update(names)
+        for name in names:
+            self._wanted.discard(name)
+            self._release(name)
         self._changed.set()
 
     async def confirmed(self, names: Iterable[bytes], timeout_s: float) -> None:
@@ -130,10 +133,11 @@ class Listener:
                 async with asyncio.TaskGroup() as tasks:
                     await self._session(tasks)
             except* (*REDIS_ERRORS, Unavailable) as group:
+                # An outage is worth one warning, not one for each attempt.
+                level = logging.WARNING if self.connected or not self.reconnects else logging.DEBUG
+                log.log(level, "broker.disconnected", extra={"cause": type(group.exceptions[0]).__name__})
                 if self.connected:
                     backoff_s = _FIRST_BACKOFF_S
-                cause = type(group.exceptions[0]).__name__
-                log.warning("broker.disconnected", extra={"cause": cause, "retry_s": round(backoff_s, 2)})
             finally:
                 await self._hang_up()
             self.reconnects += 1
@@ -177,14 +181,18 @@ class Listener:
         self._in_session = False
         self._distrusted = False
         wires = list(self._wires.values())
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_result(None)
-        self._waiting.clear()
+        for name in list(self._waiting):
+            self._release(name)
         for held in (self._wires, self._sent, self._unconfirmed, self._confirmed):
             held.clear()
         for wire in wires:
             await wire.connection.disconnect(nowait=True)
+
+    def _release(self, name: bytes) -> None:
+        """Lets go on whoever waits for the name to be confirmed."""
+        future = self._waiting.pop(name, None)
+        if future is not None and not future.done():
+            future.set_result(None)
 
     async def _wire(self, address: Address | None, tasks: asyncio.TaskGroup) -> _Wire:
         wire = self._wires.get(address)
@@ -241,7 +249,8 @@ class Listener:
 
     def _take_probe(self, wire: _Wire, sent_at: bytes) -> None:
         wire.heard_at = asyncio.get_running_loop().time()
-        self.lag_s = wire.heard_at - float(sent_at)
+        with contextlib.suppress(ValueError):  # not from us
+            self.lag_s = wire.heard_at - float(sent_at)
 
     def _take_confirmation(self, kind: bytes, name: bytes) -> None:
         if kind in _SUBSCRIBED:
@@ -250,8 +259,7 @@ class Listener:
                 del self._unconfirmed[name]
                 if name in self._sent:
                     self._confirmed.add(name)
-                if (future := self._waiting.pop(name, None)) and not future.done():
-                    future.set_result(None)
+                self._release(name)
             if not self.connected:
                 self._changed.set()
         elif kind in _UNSUBSCRIBED and name in self._sent and not self._unconfirmed[name]:  # not at our word

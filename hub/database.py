@@ -58,7 +58,11 @@ def engine_for(database_url: str, data_dir: Path) -> AsyncEngine:
 def _sqlite(path: Path) -> AsyncEngine:
     async def connect(*_: Any, **__: Any) -> aiosqlite.Connection:
         await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
-        connection = await aiosqlite.connect(path, isolation_level=None)
+        opening = aiosqlite.connect(path, isolation_level=None)
+        # Each connection has a thread. One that is cancelled while it opens is nobody's any more, and its thread would
+        # keep the process from ending.
+        opening._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does for the connections that it opens itself
+        connection = await opening
         try:
             for pragma in _PRAGMAS:
                 await connection.execute_fetchall(pragma)

@@ -184,7 +184,7 @@ class HubProtocol(WebSocketsSansIOProtocol):
 
     def write(self, data: bytes) -> None:
         """See `Socket.write`. After the close frame nothing may follow, so nothing does."""
-        if not self.close_sent and not self.disconnected:
+        if not self.close_sent and not self.transport.is_closing():
             self.transport.write(data)
 
     def buffered(self) -> int:

@@ -4,6 +4,7 @@ A session knows no wire dialect (its codec does) and no ASGI (its socket does). 
 own: commands are obeyed in the reader's task, time passes in `hub.connections`.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any, assert_never
@@ -23,6 +24,8 @@ from hub.protocol import Message, Receive, Socket
 from schemas import commands, messages
 from schemas.commands import AnyCommand, Position, RequestId
 from schemas.errors import CloseCode, CommandError, Disconnect, ErrorCode, Unavailable, UnsubscribeCode
+
+log = logging.getLogger("tickhub.hub.session")
 
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_CHANNELS = 3000
@@ -158,6 +161,9 @@ class Session:
             self._refuse(exc, command.id)
         except Unavailable as exc:
             self._refuse(CommandError(ErrorCode.NOT_AVAILABLE, str(exc)), command.id)
+        except Exception:  # the top of a session: a bug in one command is told, logged, and nobody else's trouble
+            log.exception("session.bug", extra={"client": self.client, "action": type(command).__name__})
+            self._refuse(CommandError(ErrorCode.INTERNAL, "Something went wrong on our side"), command.id)
 
     def _refuse(self, error: CommandError, request_id: RequestId | None) -> None:
         self.send(messages.Error(id=request_id, code=error.code, message=error.message, temporary=error.temporary))

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
@@ -236,6 +238,15 @@ class Web:
                 Route("/page/{name}", page.file),
             ],
             exception_handlers=EXCEPTION_HANDLERS,
+            middleware=[
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=self._settings.cors_origin,
+                    allow_methods=["GET", "POST", "PUT", "DELETE"],
+                    allow_headers=["Authorization", "Content-Type"],
+                    max_age=600,
+                )
+            ],
         )
 
     def _demo_token(self, request: Request) -> str | None:

@@ -38,12 +38,14 @@ LOAD_COLUMNS = (
     "p50 ms",
     "p99 ms",
     "max ms",
+    "waiting",
     "client",
     "RSS MB",
 )
 LOAD_NOTE = (
-    "offered and delivered are messages times the sockets they go to; cores are the server's; client is the load"
-    " client's share of its one core (near 1, the client is the limit); latency counts from when a message was due"
+    "offered and delivered are messages times the sockets they go to; cores are the server's; waiting is the time in"
+    " which it could have run and no core was free (far above 0 with cores below 1: something else kept the machine"
+    " busy); client is the load client's share of its one core; latency counts from when a message was due"
 )
 
 
@@ -58,6 +60,7 @@ def load_row(title: str, sample: Sample) -> Sequence[Cell]:
         sample.p50_ms,
         sample.p99_ms,
         sample.max_ms,
+        sample.waiting,
         sample.client_cores,
         round(sample.rss_mb),
     )

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 import redis.asyncio as redis
 
+from channels.broker import Member
 from channels.broker_redis import RedisBroker
 from schemas.commands import Position
 from schemas.errors import Unavailable
@@ -86,6 +87,16 @@ class TestOutages:
         assert held[MARKET.name].payload == PRICE
         assert later_price.offset > price.offset
 
+    async def test_sequences_grow_over_a_server_that_forgot_its_newest_writes(self, redis_url: str) -> None:
+        """As after a failover: what is stored is older than what was published, and under another run id."""
+        async with quick_broker(redis_url) as broker, client_of(redis_url) as client:
+            for _ in range(5):
+                before = await broker.publish(MARKET, PRICE)
+            (key,) = [key async for key in client.scan_iter("hub:*:last")]
+            await client.hset(key, mapping={"": "abcdef 1", MARKET.name: f"{before.offset - 4} {{}}"})
+            await asyncio.sleep(0.01)  # a failover takes longer than that
+            assert (await broker.publish(MARKET, PRICE)).offset > before.offset
+
     async def test_a_killed_pubsub_connection_is_made_again(self, redis_url: str) -> None:
         async with quick_broker(redis_url) as broker, listening(broker) as heard, client_of(redis_url) as client:
             await broker.subscribe([MARKET])
@@ -162,6 +173,24 @@ class TestOutages:
             await heard.until(lambda heard: heard.interruptions == 1)
             await broker.publish(MARKET, PRICE)
             await heard.until_heard(PRICE)
+
+    async def test_who_takes_the_wish_back_waits_no_longer(self, own_redis: RedisServer) -> None:
+        async with quick_broker(own_redis.url) as broker, listening(broker) as heard:
+            own_redis.pause()
+            for _ in range(3):
+                wish = asyncio.create_task(broker.subscribe([MARKET]))
+                for _ in range(5):  # until it is on its way
+                    await asyncio.sleep(0)
+                await broker.unsubscribe([MARKET])
+                async with asyncio.timeout(0.3):
+                    await wish
+                for _ in range(5):
+                    await asyncio.sleep(0)
+            own_redis.resume()
+            await broker.subscribe([MARKET])
+            await broker.publish(MARKET, PRICE)
+            await heard.until_heard(PRICE)
+        assert heard.interruptions == 0
 
     async def test_redis_may_start_after_the_broker(self, own_redis: RedisServer) -> None:
         await asyncio.to_thread(own_redis.kill)
@@ -342,6 +371,19 @@ class TestOutsiders:
             await heard.until_heard(PRICE)
         assert heard.payloads() == [b"{}", PRICE]
         assert not broker.raw_rejected
+
+    async def test_garbage_on_the_hubs_own_channels_harms_nothing(self, redis_url: str) -> None:
+        async with quick_broker(redis_url) as broker, listening(broker) as heard, client_of(redis_url) as client:
+            await broker.subscribe([MARKET])
+            heard.present = {MARKET.name: [Member("c", "u")]}
+            for name in (broker.listener._probe, b"@hub:ask", *broker.listener._wanted):
+                for data in (b"", b"\xff", b"a b c", b"a\nb", MARKET.name.encode() + b"\nx\n{}"):
+                    await client.publish(name, data)
+            await broker.publish(MARKET, PRICE)
+            await heard.until_heard(PRICE)
+            assert await broker.presence(MARKET) == [Member("c", "u")]
+        assert heard.payloads() == [PRICE]
+        assert heard.interruptions == 0
 
     async def test_a_prefix_is_taken_literally(self, redis_url: str) -> None:
         async with (

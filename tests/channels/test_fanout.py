@@ -376,7 +376,11 @@ class TestSlowReader:
             await room.subscribe(slow, A)
             await room.say(A, 3, 4)
             slow.pipe.read()
-            assert [(line["value"]["price"], line["missed"]) for line in slow.told()] == [(2, 0), (4, 1)]
+            told = slow.told()
+            assert told[0]["snapshot"]
+            assert told[0]["value"]["price"] >= 2
+            assert prices(told)[-1] == 4
+            assert sum(line["missed"] for line in told) + len(told) - 1 == 4 - told[0]["value"]["price"]
 
     @jumping
     async def test_what_fanout_counts_as_delivered_and_conflated_adds_up(self) -> None:

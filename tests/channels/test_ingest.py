@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import shutil
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -254,6 +255,37 @@ class TestLeader:
             assert [held.offset for held in publications] == list(range(1, len(expected) + 1))
         assert len(dead) == entries // 100
         assert len(kills) > 3
+
+    async def test_a_leader_that_wakes_up_late_harms_nothing(self, redis_url: str) -> None:
+        """It is frozen in the midst of its work, another takes over, and then it goes on as if nothing had been."""
+
+        async def write(first: int) -> None:
+            async with client.pipeline(transaction=False) as pipeline:
+                for number in range(first, first + 2000):
+                    data = json.dumps({"symbol": str(number), "signal_type": "BUY", "confidence": 1})
+                    pipeline.xadd("hub:ingest", {"channel": "signals:generated", "data": data})
+                await pipeline.execute()
+
+        async with hub(redis_url) as (_, heard, client):
+            await write(0)
+            sleeper = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.channels.ingest_worker", redis_url, cwd=ROOT
+            )
+            try:
+                await heard.until(lambda heard: len(heard.heard) > 0)
+                sleeper.send_signal(signal.SIGSTOP)
+                await client.delete(LEADER)  # rather than wait for its lease to end
+                async with ingesting(redis_url):
+                    await write(2000)
+                    await heard.until(lambda heard: len(heard.heard) >= 3000)
+                    sleeper.send_signal(signal.SIGCONT)
+                    await write(4000)
+                    await until_empty(client)
+                    await heard.until(lambda heard: len(heard.heard) >= 6000)
+            finally:
+                sleeper.kill()
+                await sleeper.wait()
+        assert [int(json.loads(payload)["symbol"]) for payload in heard.payloads()] == list(range(6000))
 
 
 class TestRaw:

@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -331,8 +331,69 @@ class Hub:
         return await asyncio.to_thread(request, self.url + path, "POST", data, **headers)
 
 
+class Raw:
+    """A TCP connection that has upgraded and answers nothing by itself; reads when told to."""
+
+    def __init__(self, hub: Hub, *, receive_buffer: int = 0) -> None:
+        self._hub = hub
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.setblocking(False)
+        self.data = b""
+
+    async def __aenter__(self) -> "Raw":
+        loop = asyncio.get_running_loop()
+        host, port = self._hub.place.split(":")
+        await loop.sock_connect(self.socket, (host, int(port)))
+        request = (
+            f"GET /ws?token={token('raw')} HTTP/1.1\r\nHost: {self._hub.place}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        await loop.sock_sendall(self.socket, request.encode())
+        await self.read_until(b'"type":"welcome"')
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.socket.close()
+
+    async def read_until(self, words: bytes, within_s: float = WAIT_S) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(within_s):
+            while words not in self.data:
+                chunk = await loop.sock_recv(self.socket, 65536)
+                if not chunk:
+                    raise EOFError(self.data)
+                self.data += chunk
+
+    async def read_to_end(self, within_s: float = WAIT_S) -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(within_s):
+            while chunk := await loop.sock_recv(self.socket, 65536):
+                self.data += chunk
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self.socket, data)
+
+    async def say(self, text: bytes) -> None:
+        await self.send(masked(0x81, text))
+
+
+def masked(first: int, payload: bytes) -> bytes:
+    """One frame as clients write them, under a mask of zeros."""
+    size = len(payload)
+    if size < 126:
+        length = bytes([0x80 | size])
+    elif size < 1 << 16:
+        length = bytes([0x80 | 126]) + size.to_bytes(2, "big")
+    else:
+        length = bytes([0x80 | 127]) + size.to_bytes(8, "big")
+    return bytes([first]) + length + bytes(4) + payload
+
+
 def environment(folder: Path, **environ: str) -> dict[str, str]:
     """The settings that every hub of the tests shares, and those of this one."""
+    folder.mkdir(parents=True, exist_ok=True)
     namespaces = folder / "namespaces.toml"
     if not namespaces.exists():
         namespaces.write_text(NAMESPACES)
@@ -433,8 +494,3 @@ def one_command(*words: str, **environ: str) -> Iterator[HubProcess]:
         yield process
     finally:
         process.close()
-
-
-def now_ms() -> int:
-    """Unix milliseconds."""
-    return int(time.time() * 1000)

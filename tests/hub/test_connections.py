@@ -2,7 +2,6 @@ import asyncio
 import base64
 import json
 import logging
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +12,7 @@ import msgspec
 import pytest
 
 from hub.connections import Limits, Origins
-from tests.hub.live import SECRET, WAIT_S, Hub, bearer, running, token, until
+from tests.hub.live import SECRET, Hub, Raw, bearer, running, token, until
 
 
 @pytest.fixture
@@ -287,66 +286,6 @@ async def test_heartbeats_come_and_say_how_the_feeds_are(tmp_path: Path, protoco
         assert first["feeds"]["NSE"] == "live"
         second = await client.hear("heartbeat")
         assert 0.4 < second["time"] - first["time"] < 2.5
-
-
-class Raw:
-    """A TCP connection that has upgraded and answers nothing by itself."""
-
-    def __init__(self, hub: Hub, *, receive_buffer: int = 0) -> None:
-        self._hub = hub
-        self.socket = socket.socket()
-        if receive_buffer:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.setblocking(False)
-        self.data = b""
-
-    async def __aenter__(self) -> "Raw":
-        loop = asyncio.get_running_loop()
-        host, port = self._hub.place.split(":")
-        await loop.sock_connect(self.socket, (host, int(port)))
-        request = (
-            f"GET /ws?token={token('raw')} HTTP/1.1\r\nHost: {self._hub.place}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        )
-        await loop.sock_sendall(self.socket, request.encode())
-        await self.read_until(b'"type":"welcome"')
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.socket.close()
-
-    async def read_until(self, words: bytes, within_s: float = WAIT_S) -> None:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(within_s):
-            while words not in self.data:
-                chunk = await loop.sock_recv(self.socket, 65536)
-                if not chunk:
-                    raise EOFError(self.data)
-                self.data += chunk
-
-    async def read_to_end(self, within_s: float = WAIT_S) -> None:
-        loop = asyncio.get_running_loop()
-        async with asyncio.timeout(within_s):
-            while chunk := await loop.sock_recv(self.socket, 65536):
-                self.data += chunk
-
-    async def send(self, data: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self.socket, data)
-
-    async def say(self, text: bytes) -> None:
-        await self.send(masked(0x81, text))
-
-
-def masked(first: int, payload: bytes) -> bytes:
-    """One frame as clients write them, under a mask of zeros."""
-    size = len(payload)
-    if size < 126:
-        length = bytes([0x80 | size])
-    elif size < 1 << 16:
-        length = bytes([0x80 | 126]) + size.to_bytes(2, "big")
-    else:
-        length = bytes([0x80 | 127]) + size.to_bytes(8, "big")
-    return bytes([first]) + length + bytes(4) + payload
 
 
 def close_frame(code: int) -> bytes:

@@ -364,9 +364,10 @@ def _ticks(seed: int, *, count: int, symbols: int) -> list[Tick]:
 
 
 async def test_max_frequency_bounds_the_rate_and_the_newest_value_comes_in_the_end(hub: Hub, client: Client) -> None:
+    await hub.publish("market:TCS", price=1)
     await client.subscribe("market:TCS", max_frequency=20)
     began = time.monotonic()
-    published = 0
+    published = 1
     while time.monotonic() - began < 0.6:
         published += 1
         await hub.publish("market:TCS", price=published)
@@ -377,6 +378,14 @@ async def test_max_frequency_bounds_the_rate_and_the_newest_value_comes_in_the_e
     took = time.monotonic() - began
     assert 5 <= len(heard) <= math.ceil(took * 20) + 2
     assert len(heard) + sum(message.get("missed", 0) for message in heard) == published
+
+
+async def test_what_is_left_out_before_a_subscribers_first_update_counts_as_missed(hub: Hub, client: Client) -> None:
+    await client.subscribe("market:TCS", max_frequency=20)
+    for price in (1, 2, 3):
+        await hub.publish("market:TCS", price=price)
+    update = await client.hear("market:update")
+    assert (update["price"], update.get("missed")) == (3.0, 2)
 
 
 async def test_each_channel_has_the_frequency_for_itself(hub: Hub, client: Client) -> None:
