@@ -4,9 +4,10 @@ The naive way, awaiting a send per subscriber, spends its time in coroutines and
 encoded once per shape; the bytes wait in the group of subscribers that share the shape; a flush hands every group's
 bytes to its members and then writes to each socket once. When to flush depends on the load:
 
-- below `DIRECT_LOAD` deliveries per interval, at once: latency is the cost of the write;
-- above it, once per interval: many updates share one write, which is what costs;
-- where the writes themselves take long and do carry several updates each, the interval stretches, up to a bound.
+- while it is low, at once: latency is the cost of the write;
+- above `DIRECT_LOAD_PER_S`, or where several updates would share a write often enough, once per interval, for the
+  write is what costs;
+- where the writes of one flush take long and do carry several updates each, the interval stretches, up to a bound.
 
 A subscriber that reads slowly is served one by one: of each latest channel it is owed the newest value, kept as a
 mark in its outbox, not as bytes. A subscriber with `max_frequency` is served the same way, by time.
@@ -21,12 +22,15 @@ from channels.outbox import Outbox, Subscription
 from channels.shape import Shape, Update
 
 DIRECT_LOAD_PER_S = 60_000
-"""Deliveries a second up to which updates are written at once."""
+"""Deliveries a second from which on updates wait for the tick in any case."""
 
-STRETCH_SHARE = 0.4
+WORTH_WAITING_PER_S = 15_000
+"""Writes a second that must be saved for updates to wait below that."""
+
+STRETCH_SHARE = 0.5
 """The share of time that flushing may take before the interval stretches."""
 
-MAX_STRETCH = 3.0
+MAX_STRETCH = 2.0
 """The longest interval, in flush intervals."""
 
 RELEASE_BATCH = 32
@@ -96,9 +100,13 @@ class Fanout:
         self._paced: dict[Group, None] = {}
         self._flush_timer: asyncio.TimerHandle | None = None
         self._pace_timer: asyncio.TimerHandle | None = None
+        self._flush_not_before = 0.0
+        self._window = 0
         self._window_start = 0.0
         self._window_load = 0
+        self._window_sockets = 0
         self._load_per_s = 0.0
+        self._saved_per_s = 0.0
         self.deliveries = 0
         self.conflated = 0
         self.bytes = 0
@@ -125,26 +133,37 @@ class Fanout:
         if self._flush_timer is not None or not self._dirty:
             return
         now = loop.time()
-        elapsed = now - self._window_start
-        if elapsed >= self._interval:
-            self._load_per_s = self._window_load / elapsed
-            self._window_load = 0
-            self._window_start = now
-        if max(self._load_per_s, self._window_load / self._interval) <= DIRECT_LOAD_PER_S:
+        if now - self._window_start >= self._interval:
+            self._turn_window(now)
+        load_per_s = max(self._load_per_s, self._window_load / self._interval)
+        if load_per_s <= DIRECT_LOAD_PER_S and self._saved_per_s <= WORTH_WAITING_PER_S:
             self.flush()
         else:
-            self._flush_timer = loop.call_later(self._next_interval, self._tick, loop)
+            self._flush_timer = loop.call_at(max(now, self._flush_not_before), self._tick, loop)
+
+    def _turn_window(self, now: float) -> None:
+        """See what the last interval or more has brought, and how many writes one flush of it all would have saved."""
+        elapsed = now - self._window_start
+        self._load_per_s = self._window_load / elapsed
+        self._saved_per_s = (self._window_load - self._window_sockets) / elapsed
+        self._window += 1
+        self._window_start = now
+        self._window_load = self._window_sockets = 0
 
     def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
         self._flush_timer = None
         started = loop.time()
         delivered = self.deliveries
         writes = self.flush()
+        self._flush_not_before = started + self._next_interval
+        shared = self.deliveries - delivered >= 2 * writes
+        loop.call_soon(self._adapt, loop, started, shared)  # the transports write when this turn of the loop ends
+
+    def _adapt(self, loop: asyncio.AbstractEventLoop, started: float, shared: bool) -> None:
+        """Where updates share writes, and the writes take long, let more of them share."""
         spent = loop.time() - started
-        if writes and (self.deliveries - delivered) >= 2 * writes:  # longer ticks would save writes
-            self._next_interval = min(max(self._interval, spent / STRETCH_SHARE), MAX_STRETCH * self._interval)
-        else:
-            self._next_interval = self._interval
+        stretched = min(max(self._interval, spent / STRETCH_SHARE), MAX_STRETCH * self._interval)
+        self._next_interval = stretched if shared else self._interval
 
     def flush(self) -> int:
         """Hand every group's bytes to its members, then write to each socket once; returns the number of writes."""
@@ -191,16 +210,21 @@ class Fanout:
 
     def _write(self) -> int:
         writing, self._writing = self._writing, []
-        total = 0
+        total = sockets = 0
+        window = self._window
         for outbox in writing:
             chunks = outbox.chunks
             data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             chunks.clear()
+            if outbox.window != window:
+                outbox.window = window
+                sockets += 1
             size = len(data)
             outbox.sent_bytes += size
             total += size
             outbox.transport.write(data)
         self.bytes += total
+        self._window_sockets += sockets
         return len(writing)
 
     # -- one by one: slow readers, and those who want fewer -------------------------------------------------------

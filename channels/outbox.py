@@ -37,6 +37,7 @@ class Outbox:
         "sent_bytes",
         "transport",
         "user",
+        "window",
     )
 
     def __init__(self, transport: Transport, *, client: str, user: str) -> None:
@@ -52,6 +53,8 @@ class Outbox:
         self.on_unsubscribed: Callable[[Subscription, UnsubscribeCode], None] | None = None
         """Told when the registry itself ends a subscription."""
         self.sent_bytes = 0
+        self.window = -1
+        """The fan-out's window in which this one was last written to."""
 
     def put(self, data: bytes) -> None:
         """Writes now: replies, heartbeats, recovered messages. Never waits; a reader too slow even for these ends."""

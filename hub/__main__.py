@@ -86,7 +86,7 @@ def _greet(settings: Settings, roles: Sequence[str]) -> None:
     if "web" not in roles:
         return
     host = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host  # noqa: S104 - told, not bound
-    place = f"{host}:{settings.port}"
+    place = _place(host, settings.port)
     print(f"\n  tickhub     http://{place}")
     print(f"  roles       {', '.join(roles)}")
     print(f"  broker      {settings.redis_url or 'in this process'}")
@@ -99,6 +99,11 @@ def _greet(settings: Settings, roles: Sequence[str]) -> None:
         print(f"  wscat -c 'ws://{place}/ws?token={token}' \\")
         print("""        -x '{"action":"subscribe","channel":"market:RELIANCE"}' -w 60""")
     print(flush=True)
+
+
+def _place(host: str, port: int) -> str:
+    """Host and port as a URL has them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _issuer(settings: Settings) -> TokenIssuer:
@@ -159,7 +164,7 @@ def _publish_over_http(settings: Settings, channel: str, payload: bytes, key: st
     body = {"channel": channel, "data": json.loads(payload)} | ({"idempotency_key": key} if key else {})
     token = _issuer(settings).issue("cli", role=Role.PUBLISHER, expires_in_s=60)
     request = urllib.request.Request(
-        f"http://{settings.host}:{settings.port}/api/v1/publish",
+        f"http://{_place(settings.host, settings.port)}/api/v1/publish",
         json.dumps(body).encode(),
         {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
     )

@@ -33,7 +33,7 @@ async def report(settings: Settings) -> bool:
 
 
 async def _settings(settings: Settings) -> str:
-    secret_of(settings)
+    await asyncio.to_thread(secret_of, settings)
     return "read; tokens can be signed"
 
 
@@ -43,7 +43,7 @@ async def _address(settings: Settings) -> str:
 
 
 async def _namespaces(settings: Settings) -> str:
-    names_of(settings)
+    await asyncio.to_thread(names_of, settings)
     return str(settings.namespaces_file or "the built-in ones")
 
 
@@ -58,7 +58,7 @@ async def _database(settings: Settings) -> str:
 
 
 async def _broker(settings: Settings) -> str:
-    broker = broker_of(settings, names_of(settings))
+    broker = broker_of(settings, await asyncio.to_thread(names_of, settings))
     try:
         await broker.check()
     finally:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
+from auth.tokens import signing_secret
 from channels.broker import Broker
 from channels.broker_memory import MemoryBroker
 from channels.broker_redis import RedisBroker
@@ -55,8 +56,16 @@ def names_of(settings: Settings) -> ChannelNames:
 
 
 def secret_of(settings: Settings) -> str:
-    """What signs the tokens: the setting, or in embedded mode the one that is kept."""
-    return (settings.jwt_secret or kept_secret(settings.data_dir)).reveal()
+    """What signs the tokens: the setting, or in embedded mode the one that is kept.
+
+    Raises SettingsError for one that can't sign.
+    """
+    secret = (settings.jwt_secret or kept_secret(settings.data_dir)).reveal()
+    try:
+        signing_secret(secret)
+    except ValueError as exc:
+        raise SettingsError([f"JWT_SECRET: {exc}"]) from None
+    return secret
 
 
 def broker_of(settings: Settings, names: ChannelNames) -> Broker:
@@ -125,6 +134,7 @@ class Process:
             if serving is not None:
                 await asyncio.wait([serving], timeout=self._settings.drain_timeout_s)
                 tasks.append(serving)
+                self._abort_connections()
             for task in tasks:
                 task.cancel()
         log.info("process.stopped")
@@ -147,6 +157,12 @@ class Process:
         self._server.stop_accepting()
         await self._web.connections.drain(self._settings.drain_timeout_s)
         self._server.should_exit = True
+
+    def _abort_connections(self) -> None:
+        """What has not closed within the budget is cut: an open transport would outlive the loop."""
+        if self._server is not None:
+            for connection in tuple(self._server.server_state.connections):
+                connection.transport.abort()
 
     def _database_url(self) -> str:
         url = self._settings.database_url

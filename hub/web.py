@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from auth.identity import Identity, Plan
-from auth.jwks import RemoteKeys
+from auth.jwks import RemoteKeys, read_public_key
 from auth.revocations import NotDurable, Revocation, Revocations, decode_revocation, encode_revocation
 from auth.tickets import Tickets
 from auth.tokens import Reason, TokenIssuer, TokenRefused, TokenVerifier
@@ -33,7 +33,7 @@ from hub.http import EXCEPTION_HANDLERS, Api, Health, Page
 from hub.metrics import Metrics
 from hub.secret import public_key_pem
 from hub.session import Services
-from schemas.errors import CloseCode, Unavailable
+from schemas.errors import CloseCode, SettingsError, Unavailable
 from schemas.settings import Settings
 
 log = logging.getLogger("tickhub.hub.web")
@@ -95,7 +95,7 @@ class Web:
         self._remote_keys = RemoteKeys(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
         self._verifier = TokenVerifier(
             secret=secret,
-            public_key=public_key_pem(settings.jwt_public_key) if settings.jwt_public_key else None,
+            public_key=_public_key(settings.jwt_public_key) if settings.jwt_public_key else None,
             remote_keys=self._remote_keys,
             audience=settings.jwt_audience,
             issuer=settings.jwt_issuer,
@@ -307,6 +307,16 @@ class Web:
             metrics.gauge("broker_connected", "1: the broker is in this process.", lambda: 1.0)
             metrics.gauge("broker_lag_seconds", "0: the broker is in this process.", lambda: 0.0)
         return metrics
+
+
+def _public_key(setting: str) -> str:
+    """The PEM that JWT_PUBLIC_KEY means. Raises SettingsError where it holds no key that verifies tokens."""
+    pem = public_key_pem(setting)
+    try:
+        read_public_key(pem)
+    except ValueError as exc:
+        raise SettingsError([f"JWT_PUBLIC_KEY: {exc}"]) from None
+    return pem
 
 
 def _descriptor_limit() -> int:

@@ -492,6 +492,22 @@ class TestLatest:
             assert prices(reader.told()) == [1, 3]
 
     @jumping
+    async def test_a_repeated_or_older_value_is_not_repeated(self) -> None:
+        async with floor() as room:
+            reader = room.reader()
+            await room.subscribe(reader, A)
+            room.registry.deliver([Publication(A, b'{"price":%d}' % number, number) for number in (5, 5, 4, 6)])
+            assert prices(reader.told()) == [5, 6]
+
+    @jumping
+    async def test_the_broker_is_asked_once_for_the_value_of_a_channel_that_has_none(self) -> None:
+        async with floor() as room:
+            for _ in range(3):
+                await room.subscribe(room.reader(), A)
+            assert room.broker.calls["last"] == 1
+            assert room.broker.calls["subscribe"] == 1
+
+    @jumping
     async def test_the_sequence_grows_though_the_brokers_own_count_starts_anew(self) -> None:
         async with floor() as room:
             reader = room.reader()

@@ -107,9 +107,7 @@ async def test_who_says_only_other_things_is_closed_with_3502(tmp_path: Path) ->
         assert await client.close_code() == 3502
 
 
-@pytest.mark.parametrize(
-    "text", ['{"action":"subscribe","channel":"market:TCS","id":5}', '{"action":"ping","id":5}']
-)
+@pytest.mark.parametrize("text", ['{"action":"subscribe","channel":"market:TCS","id":5}', '{"action":"ping","id":5}'])
 async def test_a_command_before_auth_is_unauthorized_and_auth_may_follow(hub: Hub, text: str) -> None:
     async with hub.client(query="", welcomed=False) as client:
         await client.socket.send(text)
@@ -243,13 +241,12 @@ async def test_a_foreign_page_is_closed_with_3507(tmp_path: Path) -> None:
 
 
 async def test_a_full_process_closes_with_3504_until_somebody_leaves(tmp_path: Path) -> None:
-    async with running(tmp_path, MAX_CONNECTIONS="2") as hub:
-        async with hub.client(user="1"):
-            async with hub.client(user="2"):
-                assert await refused(hub, user="3") == 3504
-            await until(lambda: len(hub.web.connections) == 1)
-            async with hub.client(user="3") as client:
-                await client.ask("ping")
+    async with running(tmp_path, MAX_CONNECTIONS="2") as hub, hub.client(user="1"):
+        async with hub.client(user="2"):
+            assert await refused(hub, user="3") == 3504
+        await until(lambda: len(hub.web.connections) == 1)
+        async with hub.client(user="3") as client:
+            await client.ask("ping")
 
 
 async def test_who_has_not_authenticated_yet_counts_too(tmp_path: Path) -> None:
@@ -392,11 +389,11 @@ async def test_messagepack_goes_both_ways_in_binary_frames(hub: Hub) -> None:
         assert (update["price"], update["volume"], update["symbol"]) == (3500.5, 10, "TCS")
 
 
-@pytest.mark.parametrize(("protocol", "frame"), [("msgpack", '{"action":"ping"}'), (None, msgspec.msgpack.encode({"action": "ping"}))])
+@pytest.mark.parametrize(
+    ("protocol", "frame"), [("msgpack", '{"action":"ping"}'), (None, msgspec.msgpack.encode({"action": "ping"}))]
+)
 async def test_the_other_kind_of_frame_is_a_bad_request(hub: Hub, protocol: str | None, frame: str | bytes) -> None:
     async with hub.client(protocol=protocol) as client:
         await client.socket.send(frame)
         assert (await client.hear("error"))["code"] == "BAD_REQUEST"
         await client.ask("ping")
-
-

@@ -1,4 +1,4 @@
-"""The socket beneath a session, seen from outside: frames that are none, peers that stop reading, the plain ASGI way."""
+"""The socket beneath a session, from outside: frames that are none, peers that stop reading, the plain ASGI way."""
 
 import asyncio
 import contextlib
@@ -133,7 +133,10 @@ async def test_a_request_with_an_endless_line_is_answered_and_ends(hub: Hub, kin
 
 @pytest.mark.parametrize(
     "changed",
-    [("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 7"), ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "")],
+    [
+        ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 7"),
+        ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""),
+    ],
     ids=["version", "key"],
 )
 async def test_a_handshake_that_is_wrong_is_refused_over_http(hub: Hub, changed: tuple[str, str]) -> None:
@@ -180,7 +183,6 @@ async def test_who_stops_reading_is_dropped_in_time_and_costs_the_others_nothing
         assert session.socket.buffered() < HIGH_WATER + 32 * (len(BULK) + 200)
         await until(lambda: hub.web.connections.closed[3008] == 1)
         await until(lambda: len(hub.web.connections) == 1)
-        assert (await hub.get("/metrics")).body.count(b"tickhub_slow_closes_total 1.0") == 1
 
 
 async def test_who_is_dropped_for_not_reading_leaves_no_connection_behind(
@@ -266,7 +268,7 @@ async def test_who_asks_and_never_reads_the_answers_is_bounded_too(tmp_path: Pat
                     await rude.send(pings)
                     sent += len(pings)
         assert session.socket.buffered() < 2_000_000
-    await assert_lives(hub)
+        await assert_lives(hub)
 
 
 # -- plain ASGI -------------------------------------------------------------------------------------------------------

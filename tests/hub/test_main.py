@@ -1,0 +1,184 @@
+"""The commands, as a user types them."""
+
+import asyncio
+import os
+import re
+import signal
+from pathlib import Path
+
+import jwt
+import pytest
+
+from hub.__main__ import main
+from tests.hub.live import SECRET, HubProcess, environment, running
+from tests.servers import RedisServer, free_port
+
+
+@pytest.fixture
+def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The settings of the tests in this process' environment, and no others."""
+    for name in list(os.environ):
+        if name not in {"PATH", "HOME", "PYTEST_CURRENT_TEST"}:
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_a_token_is_printed_alone(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["token", "--user", "7", "--plan", "pro", "--role", "admin", "--expires", "1h"]) == 0
+    printed = capsys.readouterr()
+    assert re.fullmatch(r"[\w-]+\.[\w-]+\.[\w-]+\n", printed.out)
+    claims = jwt.decode(printed.out.strip(), SECRET, ["HS256"], audience="tickhub")
+    assert (claims["sub"], claims["plan"], claims["role"], claims["exp"] - claims["iat"]) == ("7", "pro", "admin", 3600)
+
+
+def test_a_token_has_the_least_of_everything_by_default(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["token", "--user", "7"]) == 0
+    claims = jwt.decode(capsys.readouterr().out.strip(), SECRET, ["HS256"], audience="tickhub")
+    assert (claims["plan"], claims["role"], claims["exp"] - claims["iat"]) == ("free", "user", 900)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--user", "7", "--expires", "soon"], ["--user", ""], ["--user", "user"], ["--user", "7", "--expires", "0s"]],
+)
+def test_a_token_that_cannot_be_is_refused_with_a_reason(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["token", *words]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.strip()
+
+
+@pytest.mark.parametrize("words", [["token"], ["token", "--user", "7", "--plan", "gold"], ["fly"], ["publish"]])
+def test_words_that_are_no_command_explain_themselves(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    for word in ("web", "feeds", "alerts", "notifiers", "migrate", "token", "publish", "check"):
+        assert re.search(rf"^\s+{word}\s", printed, re.MULTILINE)
+
+
+def test_migrating_twice_is_fine(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [main(["migrate"]), main(["migrate"])] == [0, 0]
+    assert "up to date" in capsys.readouterr().out
+
+
+def test_migrating_a_database_that_is_away_fails_without_its_password(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ.setenv("DATABASE_URL", f"postgresql://u:hush-hush@127.0.0.1:{free_port()}/hub")
+    assert main(["migrate"]) == 1
+    printed = capsys.readouterr()
+    assert "database is not available" in printed.err
+    assert "hush-hush" not in printed.out + printed.err
+
+
+def test_wrong_settings_end_every_command_with_78(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ.setenv("PORT", "many")
+    for words in (["token", "--user", "7"], ["check"], ["migrate"], ["publish", "market:TCS", "{}"]):
+        assert main(words) == 78
+        assert "PORT: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("channel", "data", "code"),
+    [
+        ("weather:x", "{}", "UNKNOWN_CHANNEL"),
+        ("market:TCS", "{", "BAD_REQUEST"),
+        ("market:TCS", '{"price":0}', "BAD_REQUEST"),
+        ("alerts:user", "{}", "UNKNOWN_CHANNEL"),
+    ],
+)
+def test_a_publication_that_is_none_is_refused(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], channel: str, data: str, code: str
+) -> None:
+    assert main(["publish", channel, data]) == 1
+    assert code in capsys.readouterr().err
+
+
+def test_publishing_to_nobody_fails(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["publish", "market:TCS", '{"price":1}']) == 1
+    assert "No hub answers" in capsys.readouterr().err
+
+
+async def test_publishing_asks_the_running_hub_where_the_broker_is_inside_it(
+    tmp_path: Path, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(tmp_path, PORT=os.environ["PORT"]) as hub, hub.client() as client:
+        await client.subscribe("chat:a")
+        for _ in range(2):
+            assert await asyncio.to_thread(main, ["publish", "chat:a", '{"n":1}', "--key", "k"]) == 0
+        assert [message["data"] for message in await client.settled()] == [{"n": 1}]
+    assert capsys.readouterr().out.splitlines() == ["published chat:a", "already published chat:a"]
+
+
+async def test_publishing_goes_through_redis_where_there_is_one(
+    tmp_path: Path, redis_url: str, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ.setenv("REDIS_URL", redis_url)
+    async with running(tmp_path, REDIS_URL=redis_url) as hub, hub.client() as client:
+        await client.subscribe("chat:a", "market:TCS")
+        assert await asyncio.to_thread(main, ["publish", "chat:a", '{"n":1}']) == 0
+        assert (await client.hear("chat:new"))["offset"] == 1
+        assert await asyncio.to_thread(main, ["publish", "market:tcs", '{"price":5}']) == 0
+        assert (await client.hear("market:update"))["price"] == 5.0
+    assert re.search(r"^published chat:a \w+:1$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_publishing_through_a_redis_that_is_away_fails_without_its_password(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ.setenv("REDIS_URL", f"redis://u:hush-hush@127.0.0.1:{free_port()}/0")
+    assert main(["publish", "chat:a", "{}"]) == 1
+    printed = capsys.readouterr()
+    assert "Redis is not available" in printed.err
+    assert "hush-hush" not in printed.out + printed.err
+
+
+async def test_publishing_finds_a_hub_that_listens_on_ipv6(
+    tmp_path: Path, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ.setenv("HOST", "::1")
+    assert await asyncio.to_thread(main, ["publish", "chat:a", '{"n":1}']) == 1
+    assert "No hub answers" in capsys.readouterr().err
+
+
+async def test_nothing_that_is_printed_or_logged_holds_a_secret() -> None:
+    """Tokens in URLs and messages, a password in each address that its server refuses: none is ever repeated."""
+    redis = RedisServer()
+    process = HubProcess(
+        LOG_LEVEL="DEBUG",
+        REDIS_URL=f"redis://somebody:hush-redis@127.0.0.1:{redis.port}/0",
+        DATABASE_URL=f"postgresql://somebody:hush-database@127.0.0.1:{free_port()}/hub",
+    )
+    try:
+        await asyncio.gather(asyncio.to_thread(redis.start), asyncio.to_thread(process.start))
+        bad = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.hushhushhush"
+        async with process.client(query=f"?token={bad}", welcomed=False) as client:
+            assert await client.close_code() == 3500
+        async with process.client() as client:
+            await client.ask("refresh", token=bad)
+        os.kill(process.pid, signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait) == 0
+        output = process.log()
+        assert "session.closed" in output
+        for word in ("hush", SECRET, bad, "eyJ"):
+            assert word not in output
+    finally:
+        process.close()
+        redis.close()
