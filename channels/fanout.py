@@ -14,6 +14,7 @@ mark in its outbox, not as bytes. A subscriber with `max_frequency` is served th
 """
 
 import asyncio
+import math
 from itertools import islice
 
 from channels.channel import Channel
@@ -33,6 +34,13 @@ STRETCH_SHARE = 0.5
 MAX_STRETCH = 2.0
 """The longest interval, in flush intervals."""
 
+SNAPSHOT_OWED = -1
+"""The count of a subscription that has been given nothing yet, though there is a value."""
+
+PACE_PHASES = 8
+"""Times are rounded up to so many a period: a reader's channels share its writes, and a group is looked through no
+more often than that."""
+
 RELEASE_BATCH = 32
 """Held updates joined into one write when a slow reader catches up."""
 
@@ -48,9 +56,11 @@ class Group:
     __slots__ = (
         "channel",
         "count",
+        "given",
         "log",
         "members",
         "newest",
+        "next_due",
         "offered",
         "offered_count",
         "paced",
@@ -68,7 +78,11 @@ class Group:
         self.pending: list[bytes] = []
         self.newest = self.offered = newest
         self.count = self.offered_count = count
+        self.next_due = 0.0
+        """Loop time before which no member of a paced group can be due."""
         self.snapshot: tuple[Update, bytes] | None = None
+        self.given: tuple[int, Update | None, int, bytes] | None = None
+        """The last encoding for one member alone: the next one is often owed the same."""
 
     def encode(self, update: Update, *, base: Update | None = None, missed: int = 0, snapshot: bool = False) -> bytes:
         """The update in this group's shape; `base` counts only where the shape wants deltas."""
@@ -184,12 +198,15 @@ class Fanout:
         if not pending:
             return
         data = pending[0] if len(pending) == 1 else b"".join(pending)
-        self.deliveries += len(pending) * len(group.members)
+        count = len(pending)
+        self.deliveries += count * len(group.members)
         pending.clear()
         writing = self._writing
         for outbox in group.members:
             if outbox.behind:
                 self._distribute_behind(group, outbox, data)
+                if not group.log:
+                    self.deliveries -= count
                 continue
             chunks = outbox.chunks
             if not chunks:
@@ -233,11 +250,26 @@ class Fanout:
         """Queue for the next `_write` the newest update that one subscriber has not been given, if there is one."""
         if group.newest is None or subscription.count >= group.count:
             return
-        missed = group.count - subscription.count - 1 if subscription.sent is not None else 0
-        data = group.encode(group.newest, base=subscription.sent, missed=missed)
+        if subscription.count == SNAPSHOT_OWED:
+            self._give_bytes(group, subscription, group.snapshot_of(group.newest))
+            return
+        missed = group.count - subscription.count - 1
+        base = subscription.sent if group.shape.delta else None
+        if group.given is None or group.given[:3] != (group.count, base, missed):
+            data = group.encode(group.newest, base=base, missed=missed)
+            group.given = (group.count, base, missed, data)
+        data = group.given[3]
+        self.conflated += missed
+        self._give_bytes(group, subscription, data)
+
+    def hold_snapshot(self, group: Group, subscription: Subscription) -> None:
+        """Owe a slow reader the snapshot: the newest value by the time it reads."""
+        subscription.count = SNAPSHOT_OWED
+        subscription.outbox.held[subscription] = group
+
+    def _give_bytes(self, group: Group, subscription: Subscription, data: bytes) -> None:
         subscription.sent = group.newest
         subscription.count = group.count
-        self.conflated += missed
         self.deliveries += 1
         outbox = subscription.outbox
         if not outbox.chunks:
@@ -265,22 +297,26 @@ class Fanout:
 
     def _pace_group(self, group: Group, now: float) -> bool:
         """Serve the members whose time has come; returns whether some still wait."""
-        frequency = group.shape.max_frequency
-        if frequency is None:
-            return False
-        waiting = False
-        period = 1 / frequency
+        if group.next_due > now:
+            return True
+        period = 1 / (group.shape.max_frequency or 1)
+        next_due = math.inf
         for outbox, subscription in group.members.items():
             if subscription.count >= group.count:
                 continue
-            if subscription.due > now or outbox.behind:
-                waiting = True
-                continue
-            self._give(group, subscription)
-            subscription.due += period
-            if subscription.due <= now:
-                subscription.due = now + period
-        return waiting
+            if subscription.due <= now and not outbox.behind:
+                self._give(group, subscription)
+                subscription.due = max(subscription.due + period, next_turn(now, period))
+            else:  # a slow reader is looked at again with each tick
+                next_due = min(next_due, max(subscription.due, now))
+        group.next_due = 0.0 if next_due is math.inf else next_due
+        return next_due is not math.inf
+
+
+def next_turn(now: float, period: float) -> float:
+    """The first of the period's phases that is at least one period from now."""
+    phase = period / PACE_PHASES
+    return math.ceil((now + period) / phase) * phase
 
 
 def _latest_last(group: Group) -> bool:

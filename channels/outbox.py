@@ -58,10 +58,11 @@ class Outbox:
 
     def put(self, data: bytes) -> None:
         """Writes now: replies, heartbeats, recovered messages. Never waits; a reader too slow even for these ends."""
-        self.sent_bytes += len(data)
-        self.transport.write(data)
         if self.behind and self.transport.buffered() > MAX_BUFFERED:
             self.transport.disconnect(CloseCode.SLOW)
+            return
+        self.sent_bytes += len(data)
+        self.transport.write(data)
 
     def pause(self, now: float) -> None:
         """The transport holds too much: from now on prices are conflated."""

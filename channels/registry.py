@@ -15,7 +15,7 @@ import msgspec
 
 from channels.broker import Broker, HistoryPage, Member, Publication
 from channels.channel import Channel
-from channels.fanout import Fanout, Group
+from channels.fanout import Fanout, Group, next_turn
 from channels.namespace import Policy
 from channels.outbox import Outbox, Subscription
 from channels.recovery import merge
@@ -54,6 +54,7 @@ class _State:
     """One channel with local subscribers or watchers."""
 
     __slots__ = (
+        "asked",
         "broker_offset",
         "channel",
         "claims",
@@ -81,6 +82,8 @@ class _State:
         """How often the broker was asked to hear this channel."""
         self.heard = False
         """The broker has confirmed that it does."""
+        self.asked = False
+        """The broker has told a latest channel's newest value, or that there is none."""
         self.last: Update | None = None
         self.count = 0
         self.broker_offset = 0
@@ -108,6 +111,7 @@ class Registry:
         self._repairs: dict[_State, None] = {}
         self._refreshes: dict[_State, None] = {}
         self._dropped: list[tuple[Channel, int]] = []
+        self._interruptions = 0
         self._work = asyncio.Event()
         self.publications = 0
         self.gaps_filled = 0
@@ -136,6 +140,7 @@ class Registry:
 
     def interrupted(self) -> None:
         """Something may have been lost: every log channel compares its position, every latest one its value."""
+        self._interruptions += 1
         for state in self._states.values():
             if not state.log:
                 state.broker_offset = 0
@@ -252,16 +257,22 @@ class Registry:
         subscription.outbox.held.pop(subscription, None)
         self._drop_if_idle(state)
 
+    def flush(self) -> None:
+        """Write what waits for the next tick, now."""
+        self._fanout.flush()
+
     def resume(self, outbox: Outbox) -> None:
         """The outbox's transport has room again."""
         self._fanout.resume(outbox)
 
     async def watch(self, channel: Channel, watcher: Watcher) -> None:
-        """Call `watcher` with every update from now on, for as long as the process lives. It must not raise."""
+        """Call `watcher` with the present value and every update from now on. It must not raise."""
         state = self._enter(channel)
         try:
             await self._hear([state])
             state.watchers.append(watcher)
+            if state.last is not None:
+                watcher(state.last)
             if state.log and state.position is None:
                 self._lose_place(state)
         finally:
@@ -306,13 +317,17 @@ class Registry:
     def _start_log(self, state: _State, group: Group, joined: Joined) -> None:
         self._end_trail(state, joined.trail)
         reached = joined.position
-        for publication in joined.missed:
-            joined.subscription.outbox.put(group.encode(Update(publication, publication.offset)))
         for publication in joined.trail:
-            joined.subscription.outbox.put(group.encode(Update(publication, publication.offset)))
+            if reached is None or (publication.epoch, publication.offset) != (reached.epoch, reached.offset + 1):
+                reached = None
+                break
             reached = Position(publication.epoch, publication.offset)
         if reached != state.position:  # the channel was cut off from its past after this subscriber was granted
             self._end(joined.subscription, UnsubscribeCode.INSUFFICIENT_STATE)
+            return
+        run = [group.encode(Update(one, one.offset)) for one in (*joined.missed, *joined.trail)]
+        if run:
+            joined.subscription.outbox.put(b"".join(run))
 
     @staticmethod
     def _end_trail(state: _State, trail: list[Publication]) -> None:
@@ -322,22 +337,24 @@ class Registry:
         subscription.count = state.count
         if state.last is None:
             return
+        if subscription.outbox.behind:  # many snapshots at once must not drown a reader: it gets them as it reads
+            self._fanout.hold_snapshot(group, subscription)
+            return
         subscription.sent = state.last
         if subscription.shape.max_frequency is not None:
-            subscription.due = asyncio.get_running_loop().time() + 1 / subscription.shape.max_frequency
+            period = 1 / subscription.shape.max_frequency
+            subscription.due = next_turn(asyncio.get_running_loop().time(), period)
         subscription.outbox.put(group.snapshot_of(state.last))
 
-    async def _hear(self, states: Iterable[_State]) -> None:
+    async def _hear(self, states: Sequence[_State]) -> None:
         """Let the broker hear what it does not yet, in one go, and bring the newest values and positions."""
         new = [state for state in states if not state.heard]
-        if not new:
-            return
-        for state in new:
-            state.claims += 1
-        await self._broker.subscribe([state.channel for state in new])
-        for state in new:
-            state.heard = True
-        await self._refresh([state for state in new if not state.log and state.last is None], only_missing=True)
+        if new:
+            await self._broker.subscribe([state.channel for state in new])
+            for state in new:
+                state.claims += 1  # only now: a subscribe that fails or is cancelled counts for nothing
+                state.heard = True
+        await self._refresh([state for state in states if not (state.log or state.asked)], only_missing=True)
 
     async def _refresh(self, states: Sequence[_State], *, only_missing: bool = False) -> None:
         """Bring the newest values of latest channels; a broker that is away is asked again in the background."""
@@ -346,10 +363,13 @@ class Registry:
         try:
             values = await self._broker.last([state.channel for state in states])
         except Unavailable:
-            self._refreshes.update(dict.fromkeys(states))
+            for state in states:
+                state.asked = True  # in the background
+                self._refreshes[state] = None
             self._work.set()
             return
         for state in states:
+            state.asked = True
             value = values.get(state.channel.name)
             if value is None or (state.last is not None and (only_missing or state.last.payload == value.payload)):
                 continue
@@ -367,9 +387,12 @@ class Registry:
 
     async def _grant_log(self, subscription: Subscription, wish: Wish, state: _State) -> Joined:
         trail: list[Publication] = []
-        here = await self._place(state)
-        state.trails.append(trail)
         since = wish.since
+        here = await self._place(state)
+        if since is not None and since.epoch == here.epoch and since.offset > here.offset:
+            self._lose_place(state)  # the client has heard more elsewhere than we have here
+            here = await self._place(state)
+        state.trails.append(trail)
         if since is None or since == here:
             return Joined(subscription, here, None if since is None else True, (), trail)
         try:
@@ -397,9 +420,14 @@ class Registry:
         return state.position
 
     async def _find_place(self, state: _State) -> None:
-        page = await self._broker.history(state.channel, limit=0)
-        if state.position is None:
-            self._settle_place(state, page.position, ())
+        while True:
+            before = self._interruptions
+            page = await self._broker.history(state.channel, limit=0)
+            if state.position is not None:
+                return
+            if before == self._interruptions:  # else the page may be older than what was lost
+                self._settle_place(state, page.position, ())
+                return
 
     async def _read_since(self, channel: Channel, since: Position) -> HistoryPage:
         return await self._broker.history(channel, since=since, limit=max(channel.namespace.history_size, 1))
@@ -423,16 +451,26 @@ class Registry:
 
     async def _work_off(self) -> None:
         while self._dropped:
-            channel, claims = self._dropped.pop()
+            channel, claims = self._dropped[-1]
             await self._broker.unsubscribe([channel] * claims)
+            self._dropped.remove((channel, claims))
         refreshes = list(self._refreshes)
         self._refreshes.clear()
         await self._refresh(refreshes)
         if any(state in self._refreshes for state in refreshes):
             raise Unavailable("broker", "values could not be refreshed")
         for state in list(self._repairs):
+            if state in self._repairs:
+                await self._repair_or_queue_again(state)
+
+    async def _repair_or_queue_again(self, state: _State) -> None:
+        del self._repairs[state]  # first: what is lost during the repair asks for another one
+        try:
             await self._repair(state)
-            self._repairs.pop(state, None)
+        except Unavailable:
+            if self._states.get(state.channel.name) is state:
+                self._repairs[state] = None  # behind the others, which may fare better
+            raise
 
     def _lose_place(self, state: _State) -> None:
         if state.waiting is None:
@@ -448,7 +486,8 @@ class Registry:
         page = await self._read_since(state.channel, since)
         waiting = state.waiting or []
         merged = merge(since, page, waiting)
-        if merged.complete and len(waiting) < MAX_WAITING:
+        overflowed = len(waiting) >= MAX_WAITING
+        if merged.complete and not overflowed:
             if merged.publications:
                 self.gaps_filled += 1
             self._settle_place(state, since, merged.publications)
@@ -456,9 +495,10 @@ class Registry:
         self.gaps_told += 1
         log.warning("channel.gap", extra={"channel": state.channel.name, "since": since.offset})
         self._end_all(state, UnsubscribeCode.INSUFFICIENT_STATE)
-        state.position = None
-        state.waiting = None
+        state.waiting = [one for one in waiting if one.epoch == page.position.epoch]
         self._settle_place(state, page.position, ())
+        if overflowed:
+            self._lose_place(state)
 
     def _settle_place(self, state: _State, position: Position, publications: Iterable[Publication]) -> None:
         """The place is known again: pass on what belongs behind it, then what has waited."""

@@ -150,11 +150,18 @@ class NativeCodec:
 
 def changes(base: dict[str, Any], fields: dict[str, Any], wanted: frozenset[str] | None = None) -> dict[str, Any]:
     """The fields that differ from the base, with their new values; those that are gone are null."""
-    changed = {name: value for name, value in fields.items() if base.get(name, _ABSENT) != value}
+    changed = {name: value for name, value in fields.items() if not _same(base.get(name, _ABSENT), value)}
     for name in base:
         if name not in fields and (wanted is None or name in wanted):
             changed[name] = None
     return changed
+
+
+def _same(old: object, new: object) -> bool:
+    """Equal as JSON: to Python, true is 1."""
+    if old != new or type(old) is not type(new):
+        return False
+    return not isinstance(new, list | dict) or orjson.dumps(old) == orjson.dumps(new)
 
 
 JSON = NativeCodec("json", _Json)

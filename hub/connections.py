@@ -284,6 +284,7 @@ class Connections:
     async def drain(self, budget_s: float) -> None:
         """Let nobody in, tell everybody when to come back, write what is left, and close within the budget."""
         self.draining = True
+        self._services.registry.flush()
         spread_s = max(2.0, len(self._sessions) / 500)
         for session in self.sessions:
             wait_s = round(random.uniform(0.5, spread_s), 1)  # noqa: S311 - spreads load, guards nothing

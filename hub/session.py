@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, assert_never
 
 import msgspec
+import orjson
 
 from auth.identity import Identity
 from auth.permissions import allow
@@ -345,7 +346,7 @@ class Session:
                 epoch=page.position.epoch,
                 offset=page.position.offset,
                 publications=[
-                    messages.HistoryEntry(offset=one.offset, data=msgspec.json.decode(one.payload))
+                    messages.HistoryEntry(offset=one.offset, data=orjson.loads(one.payload))
                     for one in page.publications
                 ],
             )

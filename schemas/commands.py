@@ -29,7 +29,7 @@ class Position(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False
     """A place in a log channel: the epoch (which log) and the offset of the last publication seen in it."""
 
     epoch: Annotated[str, Meta(max_length=64)]
-    offset: Annotated[int, Meta(ge=0)]
+    offset: Annotated[int, Meta(ge=0, le=2**53)]
 
 
 def _names(channel: str | UnsetType, channels: list[str] | UnsetType) -> list[str]:

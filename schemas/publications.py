@@ -16,6 +16,8 @@ from schemas.errors import CommandError, ErrorCode
 from schemas.market import CandlePayload, Decimal, DepthPayload, MarketPayload
 
 MAX_BYTES = 64 * 1024
+MAX_NESTING = 32
+"""How deep objects and arrays may stand in one another: every encoder has a limit, and this is below all of them."""
 
 Normalise = Callable[[bytes], bytes]
 """Takes the JSON as it came, answers with the JSON as it is published; raises CommandError BAD_REQUEST."""
@@ -54,9 +56,21 @@ def schema_of(model: type[msgspec.Struct]) -> Normalise:
             raise CommandError(ErrorCode.BAD_REQUEST, str(exc)) from exc
         if dated:
             _check_time(getattr(value, "time", None))
+        for name in model.__struct_fields__:
+            _check_nesting(getattr(value, name))
         return encode(value)
 
     return normalise
+
+
+def _check_nesting(value: object, left: int = MAX_NESTING) -> None:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        if not left:
+            raise CommandError(ErrorCode.BAD_REQUEST, f"Objects and arrays go at most {MAX_NESTING} deep")
+        for item in value:
+            _check_nesting(item, left - 1)
 
 
 def _check_time(text: str | None) -> None:

@@ -54,7 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             SERVER,
             kinds.WEB_URL,
-            "Where the world reaches this server; for callbacks and unsubscribe links. (Not used yet.)",
+            "Where the world reaches this server; for callbacks and unsubscribe links. Not used yet.",
         ),
     ]
     cors_origin: Annotated[
@@ -107,7 +107,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds, _means("JWT_ACCESS_EXPIRY", "15m", TOKENS, _SPAN, "How long an access token is valid.")
     ]
     jwt_refresh_expiry_s: Annotated[
-        Seconds, _means("JWT_REFRESH_EXPIRY", "7d", TOKENS, _SPAN, "How long a refresh token is valid. (Not used yet.)")
+        Seconds, _means("JWT_REFRESH_EXPIRY", "7d", TOKENS, _SPAN, "How long a refresh token is valid. Not used yet.")
     ]
     jwt_jwks_url: Annotated[
         str | None,
@@ -130,11 +130,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "100",
             LIMITS,
             kinds.integer(1, 1_000_000_000),
-            "How many HTTP requests a caller has in each window. (Not used yet.)",
+            "How many HTTP requests a caller has in each window. Not used yet.",
         ),
     ]
     rate_limit_time_window_s: Annotated[
-        Seconds, _means("RATE_LIMIT_TIME_WINDOW", "15m", LIMITS, _SPAN, "How long that window is. (Not used yet.)")
+        Seconds, _means("RATE_LIMIT_TIME_WINDOW", "15m", LIMITS, _SPAN, "How long that window is. Not used yet.")
     ]
     max_connections: Annotated[
         int,
@@ -172,7 +172,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ]
     replay_file: Annotated[
         Path | None,
-        _means("REPLAY_FILE", "", SOURCES, kinds.PATH, "The recording that `FEED=replay` plays. (Not used yet.)"),
+        _means("REPLAY_FILE", "", SOURCES, kinds.PATH, "The recording that `FEED=replay` plays. Not used yet."),
     ]
     replay_speed: Annotated[
         float,
@@ -181,7 +181,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "1",
             SOURCES,
             kinds.NUMBER_ABOVE_0,
-            "How many times as fast as it was recorded. (Not used yet.)",
+            "How many times as fast as it was recorded. Not used yet.",
         ),
     ]
     simulator_rate: Annotated[
@@ -231,28 +231,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             EMAIL,
             kinds.HOST,
-            "The mail server. Empty: mail goes to files in `DATA_DIR`. (Not used yet.)",
+            "The mail server. Empty: mail goes to files in `DATA_DIR`. Not used yet.",
         ),
     ]
-    smtp_port: Annotated[int, _means("SMTP_PORT", "587", EMAIL, kinds.integer(1, 65535), "Its port. (Not used yet.)")]
-    smtp_user: Annotated[str | None, _means("SMTP_USER", "", EMAIL, kinds.TEXT, "Who we are to it. (Not used yet.)")]
+    smtp_port: Annotated[int, _means("SMTP_PORT", "587", EMAIL, kinds.integer(1, 65535), "Its port. Not used yet.")]
+    smtp_user: Annotated[str | None, _means("SMTP_USER", "", EMAIL, kinds.TEXT, "Who we are to it. Not used yet.")]
     smtp_password: Annotated[
-        Secret | None, _means("SMTP_PASSWORD", "", EMAIL, kinds.secret(), "The password for that. (Not used yet.)")
+        Secret | None, _means("SMTP_PASSWORD", "", EMAIL, kinds.secret(), "The password for that. Not used yet.")
     ]
     smtp_from: Annotated[
-        str | None, _means("SMTP_FROM", "", EMAIL, kinds.TEXT, "The sender of all mail. (Not used yet.)")
+        str | None, _means("SMTP_FROM", "", EMAIL, kinds.TEXT, "The sender of all mail. Not used yet.")
     ]
     twilio_account_sid: Annotated[
-        str | None, _means("TWILIO_ACCOUNT_SID", "", PHONE, kinds.TEXT, "The Twilio account. (Not used yet.)")
+        str | None, _means("TWILIO_ACCOUNT_SID", "", PHONE, kinds.TEXT, "The Twilio account. Not used yet.")
     ]
     twilio_auth_token: Annotated[
         Secret | None,
         _means(
-            "TWILIO_AUTH_TOKEN", "", PHONE, kinds.secret(), "Its token, which also signs the callbacks. (Not used yet.)"
+            "TWILIO_AUTH_TOKEN", "", PHONE, kinds.secret(), "Its token, which also signs the callbacks. Not used yet."
         ),
     ]
     twilio_from: Annotated[
-        str | None, _means("TWILIO_FROM", "", PHONE, kinds.TEXT, "The number that sends and calls. (Not used yet.)")
+        str | None, _means("TWILIO_FROM", "", PHONE, kinds.TEXT, "The number that sends and calls. Not used yet.")
     ]
     twilio_messaging_service_sid: Annotated[
         str | None,
@@ -261,7 +261,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             PHONE,
             kinds.TEXT,
-            "The messaging service that sends instead. (Not used yet.)",
+            "The messaging service that sends instead. Not used yet.",
         ),
     ]
     twilio_base_url: Annotated[
@@ -271,15 +271,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             PHONE,
             kinds.WEB_URL,
-            "Another address of the API. Empty: Twilio's own. (Not used yet.)",
+            "Another address of the API. Empty: Twilio's own. Not used yet.",
         ),
     ]
     ml_service_url: Annotated[
         str | None,
-        _means("ML_SERVICE_URL", "", SERVICES, kinds.WEB_URL, "The service that scores signals. (Not used yet.)"),
+        _means("ML_SERVICE_URL", "", SERVICES, kinds.WEB_URL, "The service that scores signals. Not used yet."),
     ]
     ml_service_timeout_s: Annotated[
-        Seconds, _means("ML_SERVICE_TIMEOUT", "30s", SERVICES, _WAIT, "How long its answer may take. (Not used yet.)")
+        Seconds, _means("ML_SERVICE_TIMEOUT", "30s", SERVICES, _WAIT, "How long its answer may take. Not used yet.")
     ]
     log_level: Annotated[
         str,

@@ -258,7 +258,7 @@ async def test_logging_out_reaches_the_other_instance_over_the_database_alone(
     tmp_path: Path, own_redis: RedisServer
 ) -> None:
     header = bearer("7")
-    shared = {"REDIS_URL": own_redis.url, "DATA_DIR": str(tmp_path / "data")}
+    shared: dict[str, Any] = {"REDIS_URL": own_redis.url, "DATA_DIR": str(tmp_path / "data")}
     async with (
         running(tmp_path, **shared) as left,
         running(tmp_path / "right", **shared) as right,

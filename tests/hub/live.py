@@ -430,7 +430,8 @@ async def running(
 def position(reply: Message) -> dict[str, Any]:
     """Where the only log channel of a `subscribed` reply stands, as `recover` wants it."""
     (entry,) = reply["subscribed"]
-    return msgspec.to_builtins(Position(entry["epoch"], entry["offset"]))
+    place: dict[str, Any] = msgspec.to_builtins(Position(entry["epoch"], entry["offset"]))
+    return place
 
 
 class HubProcess(ServerProcess):

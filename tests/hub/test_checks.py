@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from hub.__main__ import main
-from tests.hub.test_main import environ  # noqa: F401 - a fixture
 from tests.servers import free_port
 
 

@@ -350,7 +350,7 @@ async def test_a_paused_redis_is_waited_for_two_seconds_at_most(tmp_path: Path, 
 
 async def test_a_full_disk_refuses_to_promise_and_still_ends_the_token(tmp_path: Path) -> None:
     async with running(tmp_path) as hub:
-        await fill_disk(hub)
+        fill_disk(hub)
         header = bearer("7")
         async with hub.client(headers=header) as client:
             for _ in range(200):  # until a page is needed that there is none for
@@ -367,16 +367,15 @@ async def test_a_full_disk_refuses_to_promise_and_still_ends_the_token(tmp_path:
             await client.subscribe("market:TCS")
 
 
-async def fill_disk(hub: Hub) -> None:
-    """Let SQLite's file grow no further, as on a full disk; each new connection is told so."""
+def fill_disk(hub: Hub) -> None:
+    """Let SQLite's file grow no further, as on a full disk; each connection is told so when it is used."""
 
-    def limit(connection: Any, _: Any) -> None:
+    def limit(connection: Any, *_: Any) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA max_page_count = 1")  # SQLite takes the present size where that is more
         cursor.close()
 
-    await hub.engine.dispose()
-    event.listen(hub.engine.sync_engine, "connect", limit)
+    event.listen(hub.engine.sync_engine, "checkout", limit)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------

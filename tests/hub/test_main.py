@@ -10,20 +10,8 @@ import jwt
 import pytest
 
 from hub.__main__ import main
-from tests.hub.live import SECRET, HubProcess, environment, running
+from tests.hub.live import SECRET, HubProcess, running
 from tests.servers import RedisServer, free_port
-
-
-@pytest.fixture
-def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """The settings of the tests in this process' environment, and no others."""
-    for name in list(os.environ):
-        if name not in {"PATH", "HOME", "PYTEST_CURRENT_TEST"}:
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    for name, value in environment(tmp_path).items():
-        monkeypatch.setenv(name, value)
-    return monkeypatch
 
 
 def test_a_token_is_printed_alone(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,9 +48,9 @@ async def test_every_name_that_is_promised_is_there(tmp_path: Path, redis_url: s
         "conflated_total", "slow_closes_total", "broker_lag_seconds", "broker_connected", "loop_lag_seconds",
         "gaps_filled_total", "gaps_told_total",
     }  # fmt: skip
-    for settings in ({}, {"REDIS_URL": redis_url}):
-        async with running(tmp_path, **settings) as hub:
-            if settings:
+    for url in ("", redis_url):
+        async with running(tmp_path, REDIS_URL=url) as hub:
+            if url:
                 await until(lambda: hub.broker.connected)  # type: ignore[attr-defined]
             values = await read(hub)
             assert {f"tickhub_{name}" for name in promised} <= values.keys()

@@ -71,7 +71,8 @@ async def test_a_client_that_never_reads_delays_the_end_no_longer_than_the_budge
         reader, writer = await asyncio.open_connection(process.host, process.port)
         writer.write(
             f"GET /ws?token={token()} HTTP/1.1\r\nHost: {process.place}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         await reader.readuntil(b"welcome")
         os.kill(process.pid, signal.SIGTERM)
