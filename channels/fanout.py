@@ -31,7 +31,7 @@ WORTH_WAITING_PER_S = 15_000
 STRETCH_SHARE = 0.5
 """The share of time that flushing may take before the interval stretches."""
 
-MAX_STRETCH = 2.0
+MAX_STRETCH = 2.5
 """The longest interval, in flush intervals."""
 
 SNAPSHOT_OWED = -1

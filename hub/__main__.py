@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import sys
@@ -22,10 +21,6 @@ from schemas.errors import CommandError, SettingsError, Unavailable
 from schemas.settings import Settings, load
 
 EXIT_FAILED = 1
-
-GC_THRESHOLD = 50_000
-"""New objects between two searches for cycles. With Python's 700, handshakes spend a third of their time being
-searched, and tens of thousands of quiet connections are looked through again and again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,7 +71,6 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
         process = Process(settings, options.roles)
         return await process.run(ready=lambda: _greet(settings, options.roles))
 
-    gc.set_threshold(GC_THRESHOLD, 20, 100)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
 

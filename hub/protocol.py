@@ -156,6 +156,15 @@ class HubProtocol(WebSocketsSansIOProtocol):
         """Note that the peer lives."""
         self.last_heard = self.loop.time()
         super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:  # no request, and nobody answers it
+            self.transport.abort()
+
+    def handle_ping(self) -> None:
+        """Answer, unless the peer reads no answers: pings must not fill our memory with pongs."""
+        if self.transport.get_write_buffer_size() <= HIGH_WATER:
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
 
     def on_task_complete(self, task: asyncio.Task[None]) -> None:
         """Give what is still unsent to a peer that may have stopped reading a bounded time, then let go."""
