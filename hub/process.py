@@ -211,6 +211,12 @@ class Process:
             return
         ingest = Ingest(url.reveal(), names=self._names, clock=time.monotonic, prefix=self._settings.redis_prefix)
         self._parts.append(("ingest", ingest.run))
+        if self._web is not None:
+            metrics = self._web.metrics
+            metrics.gauge("ingest_leading", "1 where this process takes the entries.", lambda: float(ingest.leading))
+            metrics.counter("ingest_published", "Entries of hub:ingest published here.", lambda: ingest.published)
+            metrics.counter("ingest_duplicates", "Entries published before, by key.", lambda: ingest.duplicates)
+            metrics.counter("ingest_dead", "Entries that could not be published.", lambda: ingest.dead)
 
 
 async def _for_ever(name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:

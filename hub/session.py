@@ -50,7 +50,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """`async (token) -> Identity`; raises CommandError UNAUTHORIZED or TOKEN_EXPIRED."""
     known_symbol: Callable[[Channel], bool]
     """Whether a channel may be subscribed under STRICT_SYMBOLS; always true without."""
-    heartbeat_s: int = 25
+    heartbeat_s: float = 25.0
 
 
 class Session:
@@ -117,7 +117,7 @@ class Session:
             messages.Welcome(
                 client=self.client,
                 user=self.identity.user,
-                heartbeat=self._services.heartbeat_s,
+                heartbeat=max(1, round(self._services.heartbeat_s)),
                 expires_at=self.identity.expires_at,
                 time=round(time.time(), 3),
             )

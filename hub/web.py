@@ -92,6 +92,7 @@ class Web:
         self.fanout = Fanout(settings.flush_interval_s)
         self.registry = Registry(broker, self.fanout)
         self.revocations = Revocations(engine)
+        self._revocations_tried = asyncio.Event()
         self._remote_keys = RemoteKeys(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
         self._verifier = TokenVerifier(
             secret=secret,
@@ -107,7 +108,7 @@ class Web:
             names=names,
             verify=self.verify,
             known_symbol=self._may_exist,
-            heartbeat_s=round(settings.heartbeat_interval_s),
+            heartbeat_s=settings.heartbeat_interval_s,
         )
         self.connections = Connections(
             self._services,
@@ -141,12 +142,15 @@ class Web:
 
     async def verify(self, token: str) -> Identity:
         """The bearer of a token that is good and has not been revoked."""
-        return self._unrevoked(await self._verifier.verify(token))
+        return await self._unrevoked(await self._verifier.verify(token))
 
     async def _redeem(self, ticket: str) -> Identity:
-        return self._unrevoked(await self._tickets.redeem(ticket))
+        return await self._unrevoked(await self._tickets.redeem(ticket))
 
-    def _unrevoked(self, identity: Identity) -> Identity:
+    async def _unrevoked(self, identity: Identity) -> Identity:
+        """The identity, judged once the list has been read, or the database turned out to be away."""
+        if not self._revocations_tried.is_set():
+            await self._revocations_tried.wait()
         if self.revocations.is_revoked(identity):
             raise TokenRefused(Reason.REVOKED)
         return identity
@@ -191,6 +195,7 @@ class Web:
                     await self.revocations.poll()
             except Unavailable as exc:
                 log.warning("revocations.unread", extra={"what": exc.what, "why": exc.why})
+            self._revocations_tried.set()
             polls += 1
             await asyncio.sleep(POLL_S)
 

@@ -190,7 +190,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "SIMULATOR_RATE",
             "250",
             SOURCES,
-            kinds.integer(1, 1_000_000),
+            kinds.integer(1, 50_000),
             "How many ticks a second the simulator makes.",
         ),
     ]

@@ -81,7 +81,7 @@ _VARIANTS = (
     Variant("MessagePack, full", {}, "msgpack"),
     Variant("MessagePack, full, delta", {"delta": True}, "msgpack"),
 )
-_LISTEN_S = 8.0
+_LISTEN_S = 30.0
 
 
 def bytes_per_update(options: Options) -> Answer:

@@ -1,6 +1,7 @@
 """The contract of a Broker, which every twin must keep."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -55,19 +56,17 @@ class TestDelivery:
         assert heard.payloads(SIGNALS.name) == expected
 
     async def test_every_listener_hears_the_same(self, make_broker: Callable[[], Awaitable[Broker]], twin: str) -> None:
-        if twin == "memory":
-            pytest.skip("one process, one listener")
-        first, second = await make_broker(), await make_broker()
-        async with listening(first) as one, listening(second) as two:
-            await first.subscribe([SIGNALS])
-            await second.subscribe([SIGNALS])
-            await asyncio.gather(
-                *(broker.publish(SIGNALS, payload(n)) for n in range(20) for broker in (first, second))
-            )
-            await one.until(lambda heard: len(heard.heard) == 40)
-            await two.until(lambda heard: len(heard.heard) == 40)
-        assert one.heard == two.heard
-        assert [publication.offset for publication in one.heard] == list(range(1, 41))
+        processes = 1 if twin == "memory" else 2
+        brokers = [await make_broker() for _ in range(processes)]
+        async with contextlib.AsyncExitStack() as stack:
+            hearing = [await stack.enter_async_context(listening(broker)) for broker in brokers]
+            for broker in brokers:
+                await broker.subscribe([SIGNALS])
+            await asyncio.gather(*(broker.publish(SIGNALS, payload(n)) for n in range(20) for broker in brokers))
+            for heard in hearing:
+                await heard.until(lambda heard: len(heard.heard) == 20 * processes)
+        assert all(heard.heard == hearing[0].heard for heard in hearing)
+        assert [publication.offset for publication in hearing[0].heard] == list(range(1, 20 * processes + 1))
 
     async def test_subscriptions_are_counted(self, broker: Broker) -> None:
         async with listening(broker) as heard:
