@@ -5,6 +5,7 @@ can write, and an error or a repr never holds the password, since the engine's o
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def _sqlite(path: Path) -> AsyncEngine:
         connection = await opening
         try:
             for pragma in _PRAGMAS:
-                await connection.execute_fetchall(pragma)
+                await _say(connection, pragma)
         except BaseException:
             await connection.close()
             raise
@@ -81,6 +82,20 @@ def _sqlite(path: Path) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+async def _say(connection: aiosqlite.Connection, pragma: str) -> None:
+    """Say it until it is heard: SQLite answers at once, whatever its busy_timeout, while another process enters WAL."""
+    async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
+        while True:
+            try:
+                await connection.execute_fetchall(pragma)
+            except sqlite3.OperationalError as exc:
+                if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:  # the upper bits tell which kind of busy
+                    raise
+                await asyncio.sleep(0.02)
+            else:
+                return
 
 
 def _begin(connection: Connection) -> None:
