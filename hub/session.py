@@ -6,7 +6,7 @@ own: commands are obeyed in the reader's task, time passes in `hub.connections`.
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 import msgspec
@@ -14,7 +14,7 @@ import orjson
 
 from auth.identity import Identity
 from auth.permissions import allow
-from channels.broker import Broker
+from channels.broker import Broker, Publication
 from channels.channel import Channel, ChannelNames
 from channels.namespace import Policy
 from channels.outbox import Outbox, Subscription
@@ -29,6 +29,8 @@ from schemas.errors import CloseCode, CommandError, Disconnect, ErrorCode, Unava
 log = logging.getLogger("tickhub.hub.session")
 
 MAX_MESSAGE_BYTES = 64 * 1024
+MAX_HISTORY_BYTES = 512 * 1024
+"""Payloads in one `history` reply; with more, the reply is shorter than its limit."""
 MAX_CHANNELS = 3000
 MAX_COMMANDS_PER_S = 100
 MAX_ERRORS_IN_A_ROW = 10
@@ -339,6 +341,7 @@ class Session:
         page = await self._services.broker.history(channel, since=command.since, limit=command.limit)
         if not page.complete:
             raise CommandError(ErrorCode.UNRECOVERABLE_POSITION, "Messages after this position are gone")
+        fitting = _fitting(page.publications, oldest_first=command.since is not None)
         self.send(
             messages.HistoryReply(
                 id=command.id,
@@ -346,8 +349,7 @@ class Session:
                 epoch=page.position.epoch,
                 offset=page.position.offset,
                 publications=[
-                    messages.HistoryEntry(offset=one.offset, data=orjson.loads(one.payload))
-                    for one in page.publications
+                    messages.HistoryEntry(offset=one.offset, data=orjson.loads(one.payload)) for one in fitting
                 ],
             )
         )
@@ -380,6 +382,18 @@ def _json(data: dict[str, Any]) -> bytes:
         return msgspec.json.encode(data)
     except (TypeError, ValueError, RecursionError) as exc:
         raise CommandError(ErrorCode.BAD_REQUEST, f"{exc} - at `$.data`") from exc
+
+
+def _fitting(publications: Sequence[Publication], *, oldest_first: bool) -> list[Publication]:
+    """As many as one reply holds, whole: the oldest ones where the client pages forward, else the newest."""
+    chosen: list[Publication] = []
+    size = 0
+    for one in publications if oldest_first else reversed(publications):
+        size += len(one.payload)
+        if chosen and size > MAX_HISTORY_BYTES:
+            break
+        chosen.append(one)
+    return chosen if oldest_first else chosen[::-1]
 
 
 def _too_long(data: str | bytes) -> bool:

@@ -616,6 +616,21 @@ async def test_recovery_while_messages_come_is_gapless(hub: Hub, client: Client)
 # -- history, presence, publish ---------------------------------------------------------------------------------------
 
 
+async def test_a_history_of_large_messages_comes_in_pages(hub: Hub, client: Client) -> None:
+    """A reply has a bound in bytes; the newest are answered, or paging on from a position the oldest."""
+    for number in range(12):
+        await hub.publish("chat:a", number=number, text="x" * 60_000)
+    newest = await client.ask("history", channel="chat:a")
+    assert [one["data"]["number"] for one in newest["publications"]] == list(range(4, 12))
+    read: list[int] = []
+    since = {"epoch": newest["epoch"], "offset": 0}
+    while since["offset"] < newest["offset"]:
+        page = (await client.ask("history", channel="chat:a", since=since))["publications"]
+        read += [one["data"]["number"] for one in page]
+        since["offset"] = page[-1]["offset"]
+    assert read == list(range(12))
+
+
 async def test_history_holds_the_last_or_those_after_a_position(hub: Hub, client: Client) -> None:
     for n in range(1, 11):
         await hub.publish("chat:a", n=n)
