@@ -8,7 +8,7 @@ until the gap is filled from history, or its subscribers are told that it can't 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 
 import msgspec
@@ -16,10 +16,10 @@ import msgspec
 from channels.broker import Broker, HistoryPage, Member, Publication
 from channels.channel import Channel
 from channels.fanout import Fanout, Group, next_turn
-from channels.namespace import Policy
 from channels.outbox import Outbox, Subscription
 from channels.recovery import merge
 from channels.shape import Shape, Update
+from channels.state import ChannelState, Watcher
 from schemas.commands import Position
 from schemas.errors import CommandError, ErrorCode, Unavailable, UnsubscribeCode
 
@@ -27,8 +27,6 @@ log = logging.getLogger("tickhub.channels.registry")
 
 MAX_WAITING = 10_000
 """Publications of one log channel that wait for a gap to be filled; with more, the gap is told instead."""
-
-Watcher = Callable[[Update], None]
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -50,66 +48,15 @@ class Joined(msgspec.Struct, frozen=True):
     """What the log channel passed on since `position` was read, still growing."""
 
 
-class _State:
-    """One channel with local subscribers or watchers."""
-
-    __slots__ = (
-        "asked",
-        "broker_offset",
-        "channel",
-        "claims",
-        "count",
-        "groups",
-        "heard",
-        "joining",
-        "last",
-        "log",
-        "position",
-        "steady",
-        "trails",
-        "waiting",
-        "watchers",
-    )
-
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
-        self.log = channel.namespace.policy is Policy.LOG
-        self.groups: dict[Shape, Group] = {}
-        self.watchers: list[Watcher] = []
-        self.joining = 0
-        """Subscribers and watchers on their way in; they keep the state alive."""
-        self.claims = 0
-        """How often the broker was asked to hear this channel."""
-        self.heard = False
-        """The broker has confirmed that it does."""
-        self.asked = False
-        """The broker has told a latest channel's newest value, or that there is none."""
-        self.last: Update | None = None
-        self.count = 0
-        self.broker_offset = 0
-        """The newest counted offset of a latest channel; 0 after an interruption, when the count may restart."""
-        self.position: Position | None = None
-        """How far a log channel has been passed on; None until it is known."""
-        self.waiting: list[Publication] | None = [] if self.log else None
-        """What a log channel says while its place is unknown or a gap is open; None while all is well."""
-        self.steady = asyncio.Event()
-        self.trails: list[list[Publication]] = []
-        """For each subscriber on its way in: what has been passed on since its position was read."""
-
-    @property
-    def idle(self) -> bool:
-        return not (self.joining or self.watchers or any(group.members for group in self.groups.values()))
-
-
 class Registry:
     """Channels with local subscribers. One per process; everything happens in its event loop."""
 
     def __init__(self, broker: Broker, fanout: Fanout) -> None:
         self._broker = broker
         self._fanout = fanout
-        self._states: dict[str, _State] = {}
-        self._repairs: dict[_State, None] = {}
-        self._refreshes: dict[_State, None] = {}
+        self._states: dict[str, ChannelState] = {}
+        self._repairs: dict[ChannelState, None] = {}
+        self._refreshes: dict[ChannelState, None] = {}
         self._dropped: list[tuple[Channel, int]] = []
         self._interruptions = 0
         self._work = asyncio.Event()
@@ -156,7 +103,7 @@ class Registry:
             return []
         return [Member(outbox.client, outbox.user) for group in state.groups.values() for outbox in group.members]
 
-    def _take_latest(self, state: _State, publication: Publication) -> None:
+    def _take_latest(self, state: ChannelState, publication: Publication) -> None:
         offset = publication.offset
         if offset:
             if offset <= state.broker_offset:
@@ -166,7 +113,7 @@ class Registry:
         number = max(offset, previous.number + 1 if previous else 1)
         self._pass_on(state, Update(publication, number), previous)
 
-    def _take_log(self, state: _State, publication: Publication) -> None:
+    def _take_log(self, state: ChannelState, publication: Publication) -> None:
         if not publication.offset:
             self._pass_on(state, Update(publication, 0), None)
             return
@@ -182,13 +129,13 @@ class Registry:
         elif publication.offset == position.offset + 1:
             self._pass_on_log(state, publication)
 
-    def _pass_on_log(self, state: _State, publication: Publication) -> None:
+    def _pass_on_log(self, state: ChannelState, publication: Publication) -> None:
         state.position = Position(publication.epoch, publication.offset)
         for trail in state.trails:
             trail.append(publication)
         self._pass_on(state, Update(publication, publication.offset), None)
 
-    def _pass_on(self, state: _State, update: Update, previous: Update | None) -> None:
+    def _pass_on(self, state: ChannelState, update: Update, previous: Update | None) -> None:
         if not state.log:
             state.last = update
         state.count += 1
@@ -288,18 +235,18 @@ class Registry:
         state = self._states.get(channel)
         return state.last if state is not None else None
 
-    def _enter(self, channel: Channel) -> _State:
+    def _enter(self, channel: Channel) -> ChannelState:
         state = self._states.get(channel.name)
         if state is None:
-            state = self._states[channel.name] = _State(channel)
+            state = self._states[channel.name] = ChannelState(channel)
         state.joining += 1
         return state
 
-    def _exit(self, state: _State) -> None:
+    def _exit(self, state: ChannelState) -> None:
         state.joining -= 1
         self._drop_if_idle(state)
 
-    def _drop_if_idle(self, state: _State) -> None:
+    def _drop_if_idle(self, state: ChannelState) -> None:
         if state.idle and self._states.get(state.channel.name) is state:
             del self._states[state.channel.name]
             self._repairs.pop(state, None)
@@ -308,13 +255,13 @@ class Registry:
                 self._dropped.append((state.channel, state.claims))
                 self._work.set()
 
-    def _group(self, state: _State, shape: Shape) -> Group:
+    def _group(self, state: ChannelState, shape: Shape) -> Group:
         group = state.groups.get(shape)
         if group is None:
             group = state.groups[shape] = Group(state.channel, shape, state.last, state.count)
         return group
 
-    def _start_log(self, state: _State, group: Group, joined: Joined) -> None:
+    def _start_log(self, state: ChannelState, group: Group, joined: Joined) -> None:
         self._end_trail(state, joined.trail)
         reached = joined.position
         for publication in joined.trail:
@@ -330,10 +277,10 @@ class Registry:
             joined.subscription.outbox.put(b"".join(run))
 
     @staticmethod
-    def _end_trail(state: _State, trail: list[Publication]) -> None:
+    def _end_trail(state: ChannelState, trail: list[Publication]) -> None:
         state.trails = [one for one in state.trails if one is not trail]
 
-    def _start_latest(self, state: _State, group: Group, subscription: Subscription) -> None:
+    def _start_latest(self, state: ChannelState, group: Group, subscription: Subscription) -> None:
         subscription.count = state.count
         if state.last is None:
             return
@@ -346,7 +293,7 @@ class Registry:
             subscription.due = next_turn(asyncio.get_running_loop().time(), period)
         subscription.outbox.put(group.snapshot_of(state.last))
 
-    async def _hear(self, states: Sequence[_State]) -> None:
+    async def _hear(self, states: Sequence[ChannelState]) -> None:
         """Let the broker hear what it does not yet, in one go, and bring the newest values and positions."""
         new = [state for state in states if not state.heard]
         if new:
@@ -356,7 +303,7 @@ class Registry:
                 state.heard = True
         await self._refresh([state for state in states if not (state.log or state.asked)], only_missing=True)
 
-    async def _refresh(self, states: Sequence[_State], *, only_missing: bool = False) -> None:
+    async def _refresh(self, states: Sequence[ChannelState], *, only_missing: bool = False) -> None:
         """Bring the newest values of latest channels; a broker that is away is asked again in the background."""
         if not states:
             return
@@ -376,7 +323,7 @@ class Registry:
             self._take_latest(state, value)
         self._fanout.settle()
 
-    async def _grant(self, outbox: Outbox, wish: Wish, state: _State) -> Joined | CommandError:
+    async def _grant(self, outbox: Outbox, wish: Wish, state: ChannelState) -> Joined | CommandError:
         subscription = Subscription(outbox, wish.channel, wish.shape)
         if not state.log:
             return Joined(subscription)
@@ -385,7 +332,7 @@ class Registry:
         except Unavailable as exc:
             return CommandError(ErrorCode.NOT_AVAILABLE, str(exc))
 
-    async def _grant_log(self, subscription: Subscription, wish: Wish, state: _State) -> Joined:
+    async def _grant_log(self, subscription: Subscription, wish: Wish, state: ChannelState) -> Joined:
         trail: list[Publication] = []
         since = wish.since
         here = await self._place(state)
@@ -406,7 +353,7 @@ class Registry:
         missed = tuple(one for one in merged.publications if one.offset <= here.offset)
         return Joined(subscription, here, recovered=True, missed=missed, trail=trail)
 
-    async def _place(self, state: _State) -> Position:
+    async def _place(self, state: ChannelState) -> Position:
         """Where a log channel stands, once that is known."""
         if state.position is None and state.waiting is not None:
             await self._find_place(state)
@@ -419,7 +366,7 @@ class Registry:
                 raise Unavailable("channel", "its place in the log is not known at the moment") from exc
         return state.position
 
-    async def _find_place(self, state: _State) -> None:
+    async def _find_place(self, state: ChannelState) -> None:
         while True:
             before = self._interruptions
             page = await self._broker.history(state.channel, limit=0)
@@ -463,7 +410,7 @@ class Registry:
             if state in self._repairs:
                 await self._repair_or_queue_again(state)
 
-    async def _repair_or_queue_again(self, state: _State) -> None:
+    async def _repair_or_queue_again(self, state: ChannelState) -> None:
         del self._repairs[state]  # first: what is lost during the repair asks for another one
         try:
             await self._repair(state)
@@ -472,13 +419,13 @@ class Registry:
                 self._repairs[state] = None  # behind the others, which may fare better
             raise
 
-    def _lose_place(self, state: _State) -> None:
+    def _lose_place(self, state: ChannelState) -> None:
         if state.waiting is None:
             state.waiting = []
         self._repairs[state] = None
         self._work.set()
 
-    async def _repair(self, state: _State) -> None:
+    async def _repair(self, state: ChannelState) -> None:
         since = state.position
         if since is None:
             await self._find_place(state)
@@ -500,7 +447,7 @@ class Registry:
         if overflowed:
             self._lose_place(state)
 
-    def _settle_place(self, state: _State, position: Position, publications: Iterable[Publication]) -> None:
+    def _settle_place(self, state: ChannelState, position: Position, publications: Iterable[Publication]) -> None:
         """The place is known again: pass on what belongs behind it, then what has waited."""
         waiting, state.waiting = state.waiting or [], None
         state.position = position
@@ -511,7 +458,7 @@ class Registry:
         state.steady.set()
         self._fanout.settle()
 
-    def _end_all(self, state: _State, code: UnsubscribeCode) -> None:
+    def _end_all(self, state: ChannelState, code: UnsubscribeCode) -> None:
         subscriptions = [one for group in state.groups.values() for one in group.members.values()]
         for subscription in subscriptions:
             self._end(subscription, code)
