@@ -30,6 +30,7 @@ class Outbox:
     __slots__ = (
         "behind",
         "behind_since",
+        "buffered",
         "chunks",
         "client",
         "held",
@@ -48,6 +49,8 @@ class Outbox:
         """Gathered during one flush; empty between flushes."""
         self.behind = False
         self.behind_since = 0.0
+        self.buffered = 0
+        """What the transport held when `stalled` was last asked."""
         self.held: dict[Subscription, Any] = {}
         """Latest channels (and their groups) with news for a slow reader, the one that has waited longest first."""
         self.on_unsubscribed: Callable[[Subscription, UnsubscribeCode], None] | None = None
@@ -69,6 +72,17 @@ class Outbox:
         if not self.behind:
             self.behind = True
             self.behind_since = now
+            self.buffered = self.transport.buffered()
+
+    def stalled(self, now: float, timeout_s: float) -> bool:
+        """Whether the reader, being behind, has taken nothing for so long. To be asked every now and then."""
+        if not self.behind:
+            return False
+        buffered = self.transport.buffered()
+        if buffered < self.buffered:
+            self.behind_since = now
+        self.buffered = buffered
+        return now - self.behind_since > timeout_s
 
 
 class Subscription:

@@ -253,7 +253,7 @@ class Connections:
             outbox = session.outbox
             if session.identity.expires_at <= wall:
                 session.socket.disconnect(CloseCode.TOKEN_EXPIRED)
-            elif outbox.behind and time.monotonic() - outbox.behind_since > self._limits.write_timeout_s:
+            elif outbox.stalled(time.monotonic(), self._limits.write_timeout_s):
                 session.socket.disconnect(CloseCode.SLOW)
             elif session.heartbeat_due <= now:
                 self._beat(session, now, frames)

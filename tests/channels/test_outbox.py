@@ -25,6 +25,29 @@ def outbox_on(pipe: Pipe) -> Outbox:
     return reader.outbox
 
 
+class TestStalled:
+    def test_a_reader_is_stalled_once_it_has_taken_nothing_for_the_set_time(self) -> None:
+        outbox = outbox_on(pipe := Pipe(window=0))
+        assert not outbox.stalled(100.0, 15.0)
+        while not outbox.behind:  # since 1.0
+            outbox.put(KILOBYTE)
+        assert not outbox.stalled(15.9, 15.0)
+        assert outbox.stalled(16.1, 15.0)
+        pipe.read()
+        outbox.behind = False
+        assert not outbox.stalled(100.0, 15.0)
+
+    def test_a_reader_that_takes_little_at_a_time_is_slow_and_not_stalled(self) -> None:
+        outbox = outbox_on(pipe := Pipe(window=0))
+        while not outbox.behind:
+            outbox.put(KILOBYTE)
+        for now in range(10, 200, 10):
+            pipe.read(1024)
+            assert outbox.behind
+            assert not outbox.stalled(float(now), 15.0)
+        assert outbox.stalled(206.0, 15.0)
+
+
 class TestPut:
     def test_writes_at_once_and_counts(self) -> None:
         outbox = outbox_on(pipe := Pipe())
