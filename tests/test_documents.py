@@ -5,27 +5,16 @@ import contextlib
 import os
 import re
 import signal
-import stat
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers import free_port, redis_binary
+from tests.servers import free_port, redis_binary, redis_cli
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "several-instances.md"
-
-REDIS_CLI = """#!{python}
-import sys
-import redis
-words = sys.argv[1:]
-port = int(words[words.index("-p") + 1])
-del words[words.index("-p") : words.index("-p") + 2]
-print(redis.Redis(port=port, decode_responses=True).execute_command(*words))
-"""
-"""For machines that have no redis-cli."""
 
 
 class Shell:
@@ -60,9 +49,7 @@ async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "redis-server").symlink_to(redis_binary())
-    client = programs / "redis-cli"
-    client.write_text(REDIS_CLI.format(python=sys.executable))
-    client.chmod(client.stat().st_mode | stat.S_IXUSR)
+    redis_cli(programs)
     environ = {
         "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import shutil
 import signal
 import sys
 import time
@@ -11,13 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
 import redis.asyncio as redis
 
 from channels.broker_redis import RedisBroker
 from channels.ingest import Ingest
 from tests.channels.recorder import NAMES, Recorder, channel, listening, until
-from tests.servers import RedisServer
+from tests.servers import RedisServer, redis_cli
 
 MARKET = channel("market:NSE:RELIANCE")
 SIGNALS = channel("signals:generated")
@@ -72,12 +70,11 @@ class TestStream:
         assert last == {MARKET.name: by_channel[MARKET.name]}
         assert last[MARKET.name].payload == b'{"price":2500.5}'
 
-    @pytest.mark.skipif(not shutil.which("redis-cli"), reason="no redis-cli on PATH")
-    async def test_the_line_from_the_manual_works(self, redis_url: str) -> None:
+    async def test_the_line_from_the_manual_works(self, redis_url: str, tmp_path: Path) -> None:
         words = ("XADD", "hub:ingest", "*", "channel", "signals:generated", "data", SIGNAL % 1, "key", "k1")
         async with hub(redis_url) as (_, heard, _), ingesting(redis_url):
             process = await asyncio.create_subprocess_exec(
-                "redis-cli", "-u", redis_url, *words, stdout=asyncio.subprocess.DEVNULL
+                redis_cli(tmp_path), "-u", redis_url, *words, stdout=asyncio.subprocess.DEVNULL
             )
             assert await process.wait() == 0
             await heard.until(lambda heard: len(heard.heard) == 1)
