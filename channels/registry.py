@@ -230,11 +230,6 @@ class Registry:
         state = self._states.get(channel)
         return state.position if state is not None else None
 
-    def last(self, channel: str) -> Update | None:
-        """The newest value of a latest channel that is heard here."""
-        state = self._states.get(channel)
-        return state.last if state is not None else None
-
     def _enter(self, channel: Channel) -> ChannelState:
         state = self._states.get(channel.name)
         if state is None:
