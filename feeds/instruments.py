@@ -7,6 +7,7 @@ the simulator: its prices, lots and weights are plausible, not official, and no 
 import csv
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from enum import StrEnum
 from importlib import resources
 
@@ -19,11 +20,20 @@ class Kind(StrEnum):
     """What an instrument is."""
 
     STOCK = "stock"
+    """Whatever trades in a cash segment: shares, ETFs, bonds."""
     INDEX = "index"
+    FUTURE = "future"
+    OPTION = "option"
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """One instrument of one exchange. `tick_size` in 1/PRICE_SCALE; `lot_size` is that of its derivatives."""
+    """One instrument of one exchange. Prices in 1/PRICE_SCALE.
+
+    `symbol` is the hub's name for it, in capitals, unique within its exchange while it lives: `RELIANCE`, `NIFTY 50`,
+    `NIFTY26DECFUT`, `NIFTY26DEC24000CE`, `NIFTY26D0124000CE` (weekly: year, month 1-9 O N D, day). `lot_size` of a
+    stock or an index is that of its derivatives. What makes an instrument the same at every vendor is the key
+    (exchange, exchange_token, listed_on): exchanges use a token again after expiry. An index has no token.
+    """
 
     exchange: str
     symbol: str
@@ -32,6 +42,27 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     tick_size: int
     lot_size: int = 1
     has_derivatives: bool = False
+    exchange_token: str = ""
+    listed_on: date | None = None
+    """The date of the master in which this token first meant this instrument."""
+    isin: str = ""
+    series: str = ""
+    """Of a share: EQ, BE, SM, …; of BSE's its group."""
+    underlying: str = ""
+    """Of a future or an option: `NIFTY`, `RELIANCE`, `USDINR`, `CRUDEOIL`."""
+    expiry: date | None = None
+    strike: int | None = None
+    option_type: str = ""
+    """CE or PE."""
+    lower_circuit: int | None = None
+    upper_circuit: int | None = None
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """An instrument as one vendor lists it: `token` is what the vendor's wire calls it."""
+
+    instrument: Instrument
+    token: str
 
 
 class SimulatedInstrument(msgspec.Struct, frozen=True, kw_only=True):

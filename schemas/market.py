@@ -20,7 +20,7 @@ PRICE_SCALE = 10_000_000
 
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
-EXCHANGES = frozenset({"NSE", "BSE", "NFO", "BFO", "CDS", "MCX"})
+EXCHANGES = frozenset({"NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "NCO"})
 TIMEFRAMES = frozenset({"1m", "3m", "5m", "15m", "30m", "1h", "1d"})
 
 Decimal = Annotated[float, Meta(ge=-1e12, le=1e12)]
@@ -37,6 +37,34 @@ class MarketState(StrEnum):
     POST_CLOSE = "post_close"
     HALTED = "halted"
     CLOSED = "closed"
+
+
+class Auction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a call auction (opening or closing) would give if it matched now. Prices in 1/PRICE_SCALE."""
+
+    price: int | None = None
+    """The indicative equilibrium price. Never a trade."""
+    quantity: int | None = None
+    """What would be matched at it."""
+    reference_price: int | None = None
+    """Around which the auction's price band lies."""
+    imbalance_quantity: int | None = None
+    """What would be left over, all orders counted."""
+    market_imbalance_quantity: int | None = None
+    """What would be left over of market orders."""
+    eligible: bool | None = None
+    """Whether the instrument takes part in the closing auction."""
+
+
+class Greeks(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An option's sensitivities and implied volatility (percent or fraction, as the source says), as decimals."""
+
+    delta: float | None = None
+    gamma: float | None = None
+    theta: float | None = None
+    vega: float | None = None
+    rho: float | None = None
+    implied_volatility: float | None = None
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,6 +94,13 @@ class Tick(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     upper_circuit: int | None = None
     year_low: int | None = None
     year_high: int | None = None
+    open_interest_low: int | None = None
+    open_interest_high: int | None = None
+    """The day's extremes of open interest."""
+    last_trade_ms: int | None = None
+    """When the last trade happened."""
+    auction: Auction | None = None
+    greeks: Greeks | None = None
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +145,19 @@ class MarketPayload(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     upper_circuit: Decimal | None = None
     year_low: Decimal | None = None
     year_high: Decimal | None = None
+    open_interest_low: Quantity | None = None
+    open_interest_high: Quantity | None = None
+    last_trade_time: Annotated[str, Meta(max_length=40)] | None = None
+    indicative_price: Decimal | None = None
+    indicative_quantity: Quantity | None = None
+    reference_price: Decimal | None = None
+    imbalance_quantity: Decimal | None = None
+    delta: Decimal | None = None
+    gamma: Decimal | None = None
+    theta: Decimal | None = None
+    vega: Decimal | None = None
+    rho: Decimal | None = None
+    implied_volatility: Decimal | None = None
     state: MarketState | None = None
     time: Annotated[str, Meta(max_length=40)] | None = None
 
@@ -146,7 +194,12 @@ class CandlePayload(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     close: PositiveDecimal
     start: Annotated[str, Meta(max_length=40)]
     volume: Quantity | None = None
+    open_interest: Quantity | None = None
     closed: bool | None = None
+    gap: bool | None = None
+    """True where the source was away during a part of it."""
+    indicators: dict[str, Decimal | dict[str, Decimal] | None] | None = None
+    """Those that some subscriber asked for, by name; several values where the indicator has several lines."""
 
 
 def scaled(price: float) -> int:
@@ -193,9 +246,25 @@ class _TickText(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     upper_circuit: float | None = None
     year_low: float | None = None
     year_high: float | None = None
+    open_interest_low: int | None = None
+    open_interest_high: int | None = None
+    last_trade_time: str | None = None
+    indicative_price: float | None = None
+    indicative_quantity: int | None = None
+    reference_price: float | None = None
+    imbalance_quantity: int | None = None
+    delta: float | None = None
+    gamma: float | None = None
+    theta: float | None = None
+    vega: float | None = None
+    rho: float | None = None
+    implied_volatility: float | None = None
     state: MarketState | None = None
     time: str | None = None
 
+
+_NO_AUCTION = (None, None, None, None)
+_NO_GREEKS = (None, None, None, None, None, None)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -231,10 +300,31 @@ def tick_payload(tick: Tick) -> bytes:
             None if (value := tick.upper_circuit) is None else value / PRICE_SCALE,
             None if (value := tick.year_low) is None else value / PRICE_SCALE,
             None if (value := tick.year_high) is None else value / PRICE_SCALE,
+            tick.open_interest_low,
+            tick.open_interest_high,
+            None if (moment := tick.last_trade_ms) is None else ist_text(moment),
+            *(_NO_AUCTION if (auction := tick.auction) is None else _auction_fields(auction)),
+            *(_NO_GREEKS if (greeks := tick.greeks) is None else _greek_fields(greeks)),
             tick.state,
             ist_text(tick.time_ms),
         )
     )
+
+
+def _auction_fields(auction: Auction) -> tuple[float | None, int | None, float | None, int | None]:
+    return (
+        None if auction.price is None else auction.price / PRICE_SCALE,
+        auction.quantity,
+        None if auction.reference_price is None else auction.reference_price / PRICE_SCALE,
+        auction.imbalance_quantity,
+    )
+
+
+_Decimals = tuple[float | None, float | None, float | None, float | None, float | None, float | None]
+
+
+def _greek_fields(greeks: Greeks) -> _Decimals:
+    return (greeks.delta, greeks.gamma, greeks.theta, greeks.vega, greeks.rho, greeks.implied_volatility)
 
 
 def depth_payload(depth: Depth) -> bytes:
