@@ -5,12 +5,13 @@ Local delivery is not the broker's business: everything that is delivered comes 
 has one order in each process.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from channels.channel import Channel
+from channels.lease import Fence, Lease
 from schemas.commands import Position
 
 IDEMPOTENCY_WINDOW_S = 24 * 3600.0
@@ -59,6 +60,13 @@ class Member(msgspec.Struct, frozen=True, order=True):
     user: str
 
 
+class Demanded(msgspec.Struct, frozen=True, gc=False):
+    """What is wanted now, by all processes. `names` is None where nothing has changed since the asked version."""
+
+    version: int
+    names: frozenset[str] | None = None
+
+
 class Sink(Protocol):
     """Where a broker delivers: one per process, synchronous, never raising, never waiting."""
 
@@ -89,10 +97,11 @@ class Broker(Protocol):
         The same `key` on the same channel publishes once within IDEMPOTENCY_WINDOW_S.
         """
 
-    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]]) -> None:
+    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]], *, fence: Fence | None = None) -> None:
         """Publish many values of `latest` channels at the least cost; the way of the feeds.
 
-        The order within one channel is kept. Raises ValueError for a log channel.
+        The order within one channel is kept. Raises ValueError for a log channel, and LeaseLost where a newer holder
+        of the fence's lease has published to one of the channels' neighbours: then a part may have been published.
         """
 
     async def subscribe(self, channels: Iterable[Channel]) -> None:
@@ -123,6 +132,15 @@ class Broker(Protocol):
 
     async def claim(self, key: str, ttl_s: float) -> bool:
         """True for the first caller with this key in all processes within `ttl_s`, False for every other."""
+
+    def lease(self, name: str) -> Lease:
+        """A lease that one process at a time holds; several calls with one name compete."""
+
+    async def demand(self, names: Collection[str], ttl_s: float) -> None:
+        """Want names (of channels, or whatever callers agree on) for so long; wanting again prolongs."""
+
+    async def demanded(self, known: int = -1) -> Demanded:
+        """What all processes want now; `known` is the version that the caller has."""
 
     async def check(self) -> None:
         """Does a round trip to the server behind the broker."""

@@ -7,10 +7,11 @@ import asyncio
 import secrets
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from channels.broker import IDEMPOTENCY_WINDOW_S, Clock, HistoryPage, Member, Publication, Receipt, Sink
+from channels.broker import IDEMPOTENCY_WINDOW_S, Clock, Demanded, HistoryPage, Member, Publication, Receipt, Sink
 from channels.channel import Channel
+from channels.lease import Fence, Lease, LeaseLost, LocalLease
 from channels.namespace import Policy
 from schemas.commands import Position
 
@@ -60,6 +61,10 @@ class MemoryBroker:
         self._receipts: OrderedDict[tuple[str, str], tuple[float, Receipt]] = OrderedDict()
         self._claims: dict[str, float] = {}
         self._calls = 0
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._fences: dict[str, int] = {}
+        self._demanded: dict[str, float] = {}
+        self._demand_version = 0
 
     @property
     def connected(self) -> bool:
@@ -79,8 +84,10 @@ class MemoryBroker:
         self._deliver([publication])
         return receipt
 
-    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]]) -> None:
+    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]], *, fence: Fence | None = None) -> None:
         """See `Broker`. Delivers before it returns, in one call of the sink."""
+        if fence is not None and fence.number < self._fences.get(fence.name, 0):
+            raise LeaseLost
         for channel, payload in batch:
             if channel.namespace.policy is not Policy.LATEST:
                 raise ValueError(f"{channel.name} is no latest channel")
@@ -139,6 +146,31 @@ class MemoryBroker:
             return False
         self._claims[key] = now + ttl_s
         return True
+
+    def lease(self, name: str) -> Lease:
+        """See `Broker`."""
+
+        def next_number() -> int:
+            self._fences[name] = self._fences.get(name, 0) + 1
+            return self._fences[name]
+
+        return LocalLease(name, self._locks.setdefault(name, asyncio.Lock()), next_number)
+
+    async def demand(self, names: Collection[str], ttl_s: float) -> None:
+        """See `Broker`."""
+        if any(name not in self._demanded for name in names):
+            self._demand_version += 1
+        self._demanded.update(dict.fromkeys(names, self._clock() + ttl_s))
+
+    async def demanded(self, known: int = -1) -> Demanded:
+        """See `Broker`."""
+        now = self._clock()
+        ended = [name for name, ends_at in self._demanded.items() if ends_at <= now]
+        for name in ended:
+            del self._demanded[name]
+        self._demand_version += bool(ended)
+        names = None if known == self._demand_version else frozenset(self._demanded)
+        return Demanded(self._demand_version, names)
 
     async def check(self) -> None:
         """See `Broker`. There is no server that could fail."""

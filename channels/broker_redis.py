@@ -12,18 +12,20 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from channels.broker import Clock, HistoryPage, Member, Publication, Receipt, Sink
+from channels.broker import Clock, Demanded, HistoryPage, Member, Publication, Receipt, Sink
 from channels.channel import Channel, ChannelNames
+from channels.lease import Fence, Lease, LeaseLost
 from channels.namespace import Policy
 from channels.outsiders import Outsiders
 from channels.redis_calls import Entry, latest_call, new_epoch, publish_call, receipts
+from channels.redis_lease import RedisLease
 from channels.redis_link import Call, RedisLink
 from channels.redis_pubsub import Listener, instance_id
-from channels.redis_scripts import ASKED_POSITION_S, HISTORY, Keys, partition_of
+from channels.redis_scripts import ASKED_POSITION_S, DEMAND, DEMANDED, HISTORY, Keys, partition_of
 from schemas.commands import Position
 from schemas.errors import Unavailable
 
@@ -31,6 +33,8 @@ PRESENCE_TIMEOUT_S = 0.5
 _REPLY_LIFE_S = 10
 _LATEST_AT_ONCE = 500
 _PLACES_CACHED = 100_000
+_FENCED = -1
+_DEMAND_AT_ONCE = 1000
 
 _encode_members = msgspec.json.Encoder().encode
 _decode_members = msgspec.json.Decoder(list[Member]).decode
@@ -123,7 +127,7 @@ class RedisBroker:
         call = publish_call(self._keys, self._publish_word, partition, [Entry(channel, payload, key)])
         return receipts(await self._link.run(call))[0]
 
-    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]]) -> None:
+    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]], *, fence: Fence | None = None) -> None:
         """See `Broker`. One round trip for up to 500 values of each partition."""
         by_partition: dict[int, list[bytes]] = {}
         for channel, payload in batch:
@@ -135,13 +139,15 @@ class RedisBroker:
             by_partition.setdefault(partition, []).extend((name, payload))
         step = 2 * _LATEST_AT_ONCE
         for start in range(0, max(map(len, by_partition.values()), default=0), step):
-            await self._link.run_all(
+            replies = await self._link.run_all(
                 [
-                    latest_call(self._keys, self._publish_word, partition, values[start : start + step])
+                    latest_call(self._keys, self._publish_word, partition, values[start : start + step], fence)
                     for partition, values in by_partition.items()
                     if start < len(values)
                 ]
             )
+            if _FENCED in replies:
+                raise LeaseLost
 
     async def subscribe(self, channels: Iterable[Channel]) -> None:
         """See `Broker`. Never raises `Unavailable`: while Redis is away, the wish is kept and `interrupted` follows."""
@@ -224,6 +230,24 @@ class RedisBroker:
         milliseconds = max(1, int(ttl_s * 1000))
         reply = await self._link.call("SET", self._keys.claim(key), b"1", b"NX", b"PX", milliseconds)
         return reply is not None
+
+    def lease(self, name: str) -> Lease:
+        """See `Broker`."""
+        return RedisLease(self._link, name=name, key=self._keys.lease(name), owner=instance_id().encode())
+
+    async def demand(self, names: Collection[str], ttl_s: float) -> None:
+        """See `Broker`. The server's clock tells when the demand ends."""
+        keys, wanted = [self._keys.demand, self._keys.demand_version], [name.encode() for name in names]
+        milliseconds = int(ttl_s * 1000)
+        for start in range(0, len(wanted), _DEMAND_AT_ONCE):
+            await self._link.run(Call(DEMAND, keys, [milliseconds, *wanted[start : start + _DEMAND_AT_ONCE]]))
+
+    async def demanded(self, known: int = -1) -> Demanded:
+        """See `Broker`."""
+        keys = [self._keys.demand, self._keys.demand_version]
+        version, *found = await self._link.run(Call(DEMANDED, keys, [str(known).encode()]))
+        names = frozenset(name.decode() for name in found[0]) if found else None
+        return Demanded(int(version), names)
 
     async def check(self) -> None:
         """See `Broker`."""

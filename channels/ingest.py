@@ -11,24 +11,23 @@ wake up late and go on beside its successor, and still nothing is lost, doubled 
 
 import asyncio
 import logging
-import random
 from collections.abc import Mapping
 from typing import NoReturn
 
 from channels.broker import Clock
 from channels.channel import Channel, ChannelNames
+from channels.lease import Fence
 from channels.namespace import Policy
 from channels.outsiders import Outsiders
 from channels.redis_calls import Entry, latest_call, new_epoch, publish_call, receipts
+from channels.redis_lease import RedisLease
 from channels.redis_link import Call, RedisLink
 from channels.redis_pubsub import Listener, instance_id
-from channels.redis_scripts import INGEST_DEAD, INGEST_READ, RELEASE, RENEW, Keys, partition_of
+from channels.redis_scripts import INGEST_DEAD, INGEST_READ, Keys, partition_of
 from schemas.errors import CommandError, ErrorCode, Unavailable
 
 log = logging.getLogger("tickhub.channels.ingest")
 
-LEASE_MS = 3000
-RENEW_INTERVAL_S = 1.0
 BLOCK_MS = 1000
 BATCH_ENTRIES = 200
 BATCH_BYTES = 4 * 1024 * 1024
@@ -42,10 +41,6 @@ _MAX_RAW = 50_000
 
 _Fields = list[bytes]
 """Field, value, field, value, … as the entry has them."""
-
-
-class _LeaseLost(Exception):
-    """Somebody else leads, or may lead soon."""
 
 
 class _Batch:
@@ -64,8 +59,6 @@ class Ingest:
     """
 
     def __init__(self, url: str, *, names: ChannelNames, clock: Clock, prefix: str = "hub:") -> None:
-        self.leading = False
-        """Whether this process is the one that takes entries."""
         self.published = 0
         """Entries that were published."""
         self.duplicates = 0
@@ -76,8 +69,10 @@ class Ingest:
         self._clock = clock
         self._prefix = prefix
         self._keys = Keys(prefix)
-        self._owner = instance_id().encode()
         self._link = RedisLink(url)
+        self._lease = RedisLease(
+            self._link, name="ingest", key=self._keys.lease("ingest"), owner=instance_id().encode()
+        )
         # Waits for entries, so its deadline is longer than the wait.
         self._waiting_link = RedisLink(url, timeout_s=BLOCK_MS / 1000 + 2.0, max_parallel=1)
         self._publish_word = b"SPUBLISH" if self._link.clustered else b"PUBLISH"
@@ -87,29 +82,17 @@ class Ingest:
     async def run(self) -> NoReturn:
         """Waits to lead, and leads, until cancelled; then gives up the lease at once. Call it once."""
         try:
-            while True:
-                if await self._acquire():
-                    await self._lead()
-                await asyncio.sleep(RENEW_INTERVAL_S * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            await self._lease.hold(self._lead)
         finally:
             await self._link.close()
             await self._waiting_link.close()
 
-    async def _acquire(self) -> bool:
-        try:
-            reply = await self._link.call("SET", self._keys.leader, self._owner, b"NX", b"PX", LEASE_MS)
-            # A reply that was lost may have left us the lease.
-            return reply is not None or bool(await self._link.run(self._renewal()))
-        except Unavailable as exc:
-            log.info("ingest.waiting", extra={"why": exc.why})
-            return False
+    @property
+    def leading(self) -> bool:
+        """Whether this process is the one that takes entries."""
+        return self._lease.held
 
-    def _renewal(self) -> Call:
-        return Call(RENEW, [self._keys.leader], [self._owner, LEASE_MS])
-
-    async def _lead(self) -> None:
-        self.leading = True
-        log.info("ingest.leading")
+    async def _lead(self, _: Fence) -> NoReturn:
         outsiders = Outsiders(self._names, self._prefix, clock=self._clock)
         listener = Listener(
             self._link,
@@ -117,33 +100,10 @@ class Ingest:
             pattern=self._keys.outsiders(),
             outside=lambda name, data: self._take_raw(outsiders, name, data),
         )
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep_lease(), name="ingest-lease")
-                tasks.create_task(self._consume(), name="ingest-consume")
-                tasks.create_task(listener.run(), name="ingest-listen")
-                tasks.create_task(self._keep_raw(), name="ingest-raw")
-        except* _LeaseLost:
-            log.warning("ingest.lease_lost")
-        finally:
-            self.leading = False
-            await self._release()
-
-    async def _keep_lease(self) -> NoReturn:
-        while True:
-            await asyncio.sleep(RENEW_INTERVAL_S)
-            try:
-                renewed = await self._link.run(self._renewal())
-            except Unavailable as exc:
-                raise _LeaseLost from exc
-            if not renewed:
-                raise _LeaseLost
-
-    async def _release(self) -> None:
-        try:
-            await self._link.run(Call(RELEASE, [self._keys.leader], [self._owner]))
-        except Unavailable:
-            log.info("ingest.lease_left", extra={"ends_within_s": LEASE_MS / 1000})
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(listener.run(), name="ingest-listen")
+            tasks.create_task(self._keep_raw(), name="ingest-raw")
+            await self._consume()
 
     async def _consume(self) -> NoReturn:
         backoff_s = 0.1

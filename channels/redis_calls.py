@@ -7,6 +7,7 @@ import msgspec
 
 from channels.broker import IDEMPOTENCY_WINDOW_S, Receipt
 from channels.channel import Channel
+from channels.lease import Fence
 from channels.redis_link import Call
 from channels.redis_scripts import IDLE_POSITION_S, LATEST, PUBLISH, Keys
 
@@ -54,9 +55,10 @@ def publish_call(
     return Call(PUBLISH, named, arguments)
 
 
-def latest_call(keys: Keys, word: bytes, partition: int, values: Sequence[bytes]) -> Call:
+def latest_call(keys: Keys, word: bytes, partition: int, values: Sequence[bytes], fence: Fence | None = None) -> Call:
     """The script that sets last values, `channel, payload, …` of one partition, and publishes if there is a `word`."""
-    return Call(LATEST, [keys.last[partition]], [word, keys.envelopes[partition], *values])
+    shown: tuple[bytes, bytes | int] = (b"", b"") if fence is None else (f" {fence.name}".encode(), fence.number)
+    return Call(LATEST, [keys.last[partition]], [word, keys.envelopes[partition], *shown, *values])
 
 
 def receipts(reply: list[bytes | int]) -> list[Receipt]:

@@ -3,11 +3,18 @@
 A channel belongs to one of PARTITIONS partitions. All keys of partition 7 share the hash tag `{7}`, so that a script
 touches one slot of a cluster:
 
-    hub:{7}:last                    hash: latest channel → "<seq> <payload>"; the field "" → "<run id> <first seq>"
+    hub:{7}:last                    hash: latest channel → "<seq> <payload>"; the field "" → "<run id> <first seq>";
+                                    the field " <lease>" → the greatest fence that wrote here
     hub:{7}:pos:<channel>           hash of a log channel: epoch, offset, run_id
     hub:{7}:log:<channel>           stream of a log channel: `<offset>-0` → payload
     hub:{7}:key:<channel>:<key>     idempotency: "<offset> <epoch>"
     hub:{7}:ingested                hash: incarnation of the ingest stream → id of the last entry that was published
+
+Beside the partitions stand, each in a slot of its own:
+
+    hub:{lease:<name>}              hash: owner, number of the fence, until when (server time, ms)
+    hub:{demand}:names              sorted set: what is wanted (`Broker.demand`), by the end of the demand; its
+    hub:{demand}:version            version counts every change
 
 Offsets and sequence numbers are only as good as the server's memory. A server that restarted, or a replica that took
 over, may have lost its newest writes and would give their offsets a second time; so the server's run id stands beside
@@ -49,7 +56,8 @@ class Keys:
         self.dead = self.prefix + b"ingest:dead"
         self.ingest_state = b"%s{%s}:state" % (self.prefix, self.ingest)
         self.dead_state = b"%s{%s}:state" % (self.prefix, self.dead)
-        self.leader = b"%s{%s}:leader" % (self.prefix, self.ingest)
+        self.demand = b"%s{demand}:names" % self.prefix
+        self.demand_version = b"%s{demand}:version" % self.prefix
 
     def position(self, partition: int, channel: bytes) -> bytes:
         """The key of a log channel's position."""
@@ -66,6 +74,10 @@ class Keys:
     def claim(self, key: str) -> bytes:
         """The key of a claim."""
         return b"%sclaim:%s" % (self.prefix, key.encode())
+
+    def lease(self, name: str) -> bytes:
+        """The key of a lease."""
+        return b"%s{lease:%s}" % (self.prefix, name.encode())
 
     def reply(self, token: str) -> bytes:
         """The list that the answers to one question of `presence` come to."""
@@ -150,14 +162,20 @@ LATEST = Script(
     + _ENVELOPE
     + _SEQUENCE
     + r"""
--- KEYS: last. ARGV: PUBLISH, SPUBLISH or nothing; the partition's pub/sub channel; then channel, payload, ...
-local fields = {''}
-for i = 3, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
+-- KEYS: last. ARGV: PUBLISH, SPUBLISH or nothing; the partition's pub/sub channel; the field and the number of the
+-- caller's fence, or nothing twice; then channel, payload, ... Answers how many, or -1 where a newer fence was seen.
+local fields = {'', ARGV[3]}
+for i = 5, #ARGV, 2 do fields[#fields + 1] = ARGV[i] end
 local held = redis.call('HMGET', KEYS[1], unpack(fields))
 local first, mark = first_seq(held[1])
 local changes, newest = {}, {}
 if mark then changes = {'', mark} end
-for i = 3, #ARGV, 2 do
+if ARGV[3] ~= '' then
+  local seen = tonumber(held[2] or '0')
+  if seen > tonumber(ARGV[4]) then return -1 end
+  if seen < tonumber(ARGV[4]) then changes[#changes + 1], changes[#changes + 2] = ARGV[3], ARGV[4] end
+end
+for i = 5, #ARGV, 2 do
   local channel, payload = ARGV[i], ARGV[i + 1]
   local seq = newest[channel] and newest[channel] + 1 or next_seq(held[(i + 1) / 2], first)
   newest[channel] = seq
@@ -168,7 +186,7 @@ for i = 3, #ARGV, 2 do
 end
 redis.call('HSET', KEYS[1], unpack(changes))
 send()
-return #fields - 1
+return #fields - 2
 """
 )
 """Values of latest channels of one partition: sequence numbers, last values, one message. At most 1,000 at once."""
@@ -332,10 +350,62 @@ return added
 )
 """Keeps entries that can't be published, each once."""
 
+_LEASE = r"""
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local held = redis.call('HMGET', KEYS[1], 'owner', 'number', 'until')
+local mine = held[1] == ARGV[1]
+local lasts = tonumber(held[3] or '0') > now
+"""
+
+ACQUIRE = Script(
+    _LEASE
+    + r"""
+-- KEYS: the lease. ARGV: owner, for how many ms. Answers the fence's number, 0 where somebody else holds it.
+if lasts and not mine then return 0 end
+local number = tonumber(held[2] or '0')
+if not (lasts and mine) then number = math.max(number + 1, now) end  -- above all before, even those of a lost key
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'number', string.format('%.0f', number), 'until', now + ARGV[2])
+return number
+"""
+)
+"""Takes a lease that nobody holds; taking one's own again changes nothing but its end."""
+
 RENEW = Script(
-    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
+    _LEASE
+    + r"""
+if not (lasts and mine) then return 0 end
+redis.call('HSET', KEYS[1], 'until', now + ARGV[2])
+return 1
+"""
 )
 """Prolongs a lease that is still one's own."""
 
-RELEASE = Script("if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end return redis.call('DEL', KEYS[1])")
+RELEASE = Script(_LEASE + "if mine then redis.call('HSET', KEYS[1], 'until', 0) end return 1")
 """Gives up a lease that is still one's own."""
+
+DEMAND = Script(
+    r"""
+-- KEYS: the names by the end of their demand, its version. ARGV: for how many ms; names.
+local clock = redis.call('TIME')
+local ends = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[1]
+local added = 0
+for i = 2, #ARGV do added = added + redis.call('ZADD', KEYS[1], ends, ARGV[i]) end
+if added > 0 then redis.call('INCR', KEYS[2]) end
+return added
+"""
+)
+"""Wants names for a while longer."""
+
+DEMANDED = Script(
+    r"""
+-- KEYS: as above. ARGV: the version that the caller knows. Answers the version, and the names if it is another.
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+if redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now) > 0 then redis.call('INCR', KEYS[2]) end
+local version = redis.call('GET', KEYS[2]) or '0'
+if version == ARGV[1] then return {version} end
+return {version, redis.call('ZRANGE', KEYS[1], 0, -1)}
+"""
+)
+"""What is wanted by anybody now."""

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from channels.broker import HistoryPage, Member, Publication, Receipt, Sink
+from channels.broker import Demanded, HistoryPage, Member, Publication, Receipt, Sink
 from channels.broker_memory import MemoryBroker
 from channels.channel import Channel
+from channels.lease import Fence, Lease
 from schemas.commands import Position
 from schemas.errors import Unavailable
 
@@ -129,9 +130,9 @@ class FaultyBroker:
         async with self._call("publish"):
             return await self.inner.publish(channel, payload, key=key)
 
-    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]]) -> None:
+    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]], *, fence: Fence | None = None) -> None:
         async with self._call("publish_latest"):
-            await self.inner.publish_latest(batch)
+            await self.inner.publish_latest(batch, fence=fence)
 
     async def subscribe(self, channels: Iterable[Channel]) -> None:
         """A call that fails or is cancelled does not count, as with Redis."""
@@ -176,6 +177,17 @@ class FaultyBroker:
     async def claim(self, key: str, ttl_s: float) -> bool:
         async with self._call("claim"):
             return await self.inner.claim(key, ttl_s)
+
+    def lease(self, name: str) -> Lease:
+        return self.inner.lease(name)
+
+    async def demand(self, names: Collection[str], ttl_s: float) -> None:
+        async with self._call("demand"):
+            await self.inner.demand(names, ttl_s)
+
+    async def demanded(self, known: int = -1) -> Demanded:
+        async with self._call("demanded"):
+            return await self.inner.demanded(known)
 
     async def check(self) -> None:
         async with self._call("check"):

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
-from channels.broker import Member
+from channels.broker import Demanded, Member
 from channels.broker_memory import MemoryBroker
 from channels.broker_redis import RedisBroker
+from channels.lease import Fence, Lease, LeaseLost
 from schemas.commands import Position
 from tests.channels.recorder import channel, listening
 
@@ -342,3 +343,135 @@ class TestLife:
             await broker.publish(OTHER, payload(2))
             await heard.until_heard(payload(2))
         assert heard.payloads() == [payload(2)]
+
+
+class TestLease:
+    async def test_one_works_at_a_time_and_another_takes_over(
+        self, make_broker: Callable[[], Awaitable[Broker]], twin: str
+    ) -> None:
+        first = await make_broker()
+        second = first if twin == "memory" else await make_broker()
+        working: list[tuple[str, Fence]] = []
+        began = asyncio.Event()
+
+        async def hold(name: str, lease: Lease) -> NoReturn:
+            async def work(fence: Fence) -> NoReturn:
+                working.append((name, fence))
+                began.set()
+                await asyncio.Event().wait()
+                raise AssertionError
+
+            await lease.hold(work)
+
+        leases = {"first": first.lease("feeds"), "second": second.lease("feeds")}
+        async with asyncio.timeout(15):
+            tasks = {"first": asyncio.create_task(hold("first", leases["first"]))}
+            await began.wait()
+            tasks["second"] = asyncio.create_task(hold("second", leases["second"]))
+            await asyncio.sleep(0)
+            began.clear()
+            assert [name for name, _ in working] == ["first"]
+            assert leases["first"].held
+            assert not leases["second"].held
+            await ended(tasks.pop("first"))
+            await began.wait()
+            assert not leases["first"].held
+            assert leases["second"].held
+            await ended(tasks.pop("second"))
+        (_, older), (name, newer) = working
+        assert (name, older.name, newer.name) == ("second", "feeds", "feeds")
+        assert newer.number > older.number
+
+    async def test_a_lease_of_another_name_is_another_lease(self, broker: Broker) -> None:
+        began: asyncio.Queue[str] = asyncio.Queue()
+
+        async def work(fence: Fence) -> NoReturn:
+            began.put_nowait(fence.name)
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        tasks = [asyncio.create_task(broker.lease(name).hold(work)) for name in ("kite", "dhan")]
+        async with asyncio.timeout(10):
+            assert {await began.get(), await began.get()} == {"kite", "dhan"}
+        for task in tasks:
+            await ended(task)
+
+    async def test_what_the_work_raises_is_raised_and_gives_the_lease_up(self, broker: Broker) -> None:
+        async def fail(_: Fence) -> NoReturn:
+            raise ZeroDivisionError
+
+        lease = broker.lease("feeds")
+        async with asyncio.timeout(10):
+            for _ in range(2):
+                with pytest.raises((ZeroDivisionError, ExceptionGroup)):
+                    await lease.hold(fail)
+        assert not lease.held
+
+    async def test_who_has_lost_the_lease_can_publish_no_more(
+        self, make_broker: Callable[[], Awaitable[Broker]], twin: str
+    ) -> None:
+        first = await make_broker()
+        second = first if twin == "memory" else await make_broker()
+        fences: list[Fence] = []
+
+        async def take(broker: Broker) -> None:
+            async def work(fence: Fence) -> NoReturn:
+                fences.append(fence)
+                await broker.publish_latest([(MARKET, payload(len(fences)))], fence=fence)
+                raise LeaseLost
+
+            task = asyncio.create_task(broker.lease("feeds").hold(work))
+            async with asyncio.timeout(10):
+                count = len(fences)
+                while len(fences) == count or not (await broker.last([MARKET])):  # noqa: ASYNC110 - a lease has no event to offer
+                    await asyncio.sleep(0.005)
+            await ended(task)
+
+        await take(first)
+        await take(second)
+        newest = (await second.last([MARKET]))[MARKET.name]
+        with pytest.raises(LeaseLost):
+            await first.publish_latest([(MARKET, payload(9))], fence=fences[0])
+        assert (await second.last([MARKET]))[MARKET.name] == newest
+        await second.publish_latest([(MARKET, payload(10))], fence=fences[-1])
+        await second.publish_latest([(MARKET, payload(11))], fence=Fence("another", 1))
+        await second.publish_latest([(MARKET, payload(12))])
+        assert (await second.last([MARKET]))[MARKET.name].payload == payload(12)
+
+
+class TestDemand:
+    async def test_what_anybody_wants_is_wanted(self, make_broker: Callable[[], Awaitable[Broker]], twin: str) -> None:
+        first = await make_broker()
+        second = first if twin == "memory" else await make_broker()
+        await first.demand(["market:NSE:TCS", "market:NSE:INFY"], 30)
+        await second.demand(["market:NSE:TCS", "depth:NSE:TCS"], 30)
+        wanted = await first.demanded()
+        assert wanted.names == {"market:NSE:TCS", "market:NSE:INFY", "depth:NSE:TCS"}
+        assert await second.demanded(wanted.version) == Demanded(wanted.version)
+
+    async def test_wanting_more_is_noticed_and_wanting_again_is_not(self, broker: Broker) -> None:
+        await broker.demand(["a"], 30)
+        version = (await broker.demanded()).version
+        await broker.demand(["a"], 60)
+        assert (await broker.demanded(version)).names is None
+        await broker.demand(["b"], 30)
+        assert (await broker.demanded(version)).names == {"a", "b"}
+
+    async def test_demand_ends(self, broker: Broker) -> None:
+        await broker.demand(["long"], 30)
+        await broker.demand(["short"], 0.05)
+        async with asyncio.timeout(5):
+            while (await broker.demanded()).names != {"long"}:  # noqa: ASYNC110 - the server's clock decides
+                await asyncio.sleep(0.01)
+
+    async def test_thousands_are_wanted_at_once(self, broker: Broker) -> None:
+        names = {f"market:NSE:S{number}" for number in range(3500)}
+        await broker.demand(names, 30)
+        assert (await broker.demanded()).names == names
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel it, and wait until it is over."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -19,7 +19,7 @@ from tests.servers import RedisServer, redis_cli
 
 MARKET = channel("market:NSE:RELIANCE")
 SIGNALS = channel("signals:generated")
-LEADER = "hub:{hub:ingest}:leader"
+LEADER = "hub:{lease:ingest}"
 ROOT = Path(__file__).resolve().parents[2]
 SIGNAL = '{"symbol":"TCS","signal_type":"BUY","confidence":%d}'
 
@@ -180,9 +180,10 @@ class TestLeader:
     async def test_a_leader_whose_lease_was_taken_stops(self, redis_url: str) -> None:
         async with hub(redis_url) as (_, _, client), ingesting(redis_url) as worker:
             await until(lambda: worker.leading)
-            await client.set(LEADER, "somebody else", px=60_000)
+            in_a_minute = int(time.time() * 1000) + 60_000
+            await client.hset(LEADER, mapping={"owner": "somebody else", "until": in_a_minute})
             await until(lambda: not worker.leading)
-            assert await client.get(LEADER) == b"somebody else"
+            assert await client.hget(LEADER, "owner") == b"somebody else"
 
     async def test_two_that_both_take_themselves_for_the_leader_double_nothing(self, redis_url: str) -> None:
         async with hub(redis_url) as (_, heard, client):
