@@ -6,6 +6,7 @@
 import re
 
 import msgspec
+from msgspec import structs
 
 from channels.namespace import Access, Form, Namespace, Namespaces
 from schemas.errors import CommandError, ErrorCode
@@ -13,6 +14,8 @@ from schemas.market import EXCHANGES, TIMEFRAMES
 
 MAX_LENGTH = 255
 DEFAULT_EXCHANGE = "NSE"
+DELAYED = "delayed"
+"""The first word of delayed channels; no namespace may have it."""
 OWN = "user"
 """The name that stands for the caller's own id in namespaces with access `owner`."""
 
@@ -30,11 +33,22 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     symbol: str | None = None
     timeframe: str | None = None
     owner: str | None = None
+    delay_s: int = 0
+    """This channel repeats another one, so many seconds later."""
 
     @property
     def public_name(self) -> str:
-        """The name that clients see: an owner's own channel is always `<namespace>:user`."""
-        return f"{self.namespace.name}:{OWN}" if self.owner is not None else self.name
+        """The name that clients see.
+
+        An owner's own channel is always `<namespace>:user`; a delayed channel has the name of the one it repeats.
+        """
+        if self.owner is not None:
+            return f"{self.namespace.name}:{OWN}"
+        return self.name.split(":", 2)[2] if self.delay_s else self.name
+
+    def delayed(self, delay_s: int) -> "Channel":
+        """The channel that repeats this one so many seconds later. No client can name it."""
+        return structs.replace(self, name=f"{DELAYED}:{delay_s}:{self.name}", delay_s=delay_s)
 
     def __hash__(self) -> int:
         return hash(self.name)

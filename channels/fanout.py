@@ -94,6 +94,7 @@ class Group:
             base=base if shape.delta else None,
             missed=missed,
             snapshot=snapshot,
+            indicators=shape.indicators,
         )
 
     def snapshot_of(self, update: Update) -> bytes:

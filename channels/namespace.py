@@ -173,7 +173,7 @@ class Namespaces:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
             raise ValueError(f"{path}: {exc}") from exc
-        taken = {namespace.name for namespace in BUILT_IN}
+        taken = {namespace.name for namespace in BUILT_IN} | {"delayed"}
         for name, table in tables.items():
             try:
                 if name in taken:

@@ -53,7 +53,7 @@ class Outbox:
         """What the transport held when `stalled` was last asked."""
         self.held: dict[Subscription, Any] = {}
         """Latest channels (and their groups) with news for a slow reader, the one that has waited longest first."""
-        self.on_unsubscribed: Callable[[Subscription, UnsubscribeCode], None] | None = None
+        self.on_unsubscribed: Callable[[Subscription, UnsubscribeCode, str | None], None] | None = None
         """Told when the registry itself ends a subscription."""
         self.sent_bytes = 0
         self.window = -1

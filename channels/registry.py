@@ -8,7 +8,7 @@ until the gap is filled from history, or its subscribers are told that it can't 
 import asyncio
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
 import msgspec
@@ -59,6 +59,7 @@ class Registry:
         self._refreshes: dict[ChannelState, None] = {}
         self._dropped: list[tuple[Channel, int]] = []
         self._interruptions = 0
+        self._changes = 0
         self._work = asyncio.Event()
         self.publications = 0
         self.gaps_filled = 0
@@ -68,6 +69,21 @@ class Registry:
     def channel_count(self) -> int:
         """Channels that are heard here."""
         return len(self._states)
+
+    @property
+    def changes(self) -> int:
+        """How often somebody began or ceased to hear something; while it is the same, so is `wanted`."""
+        return self._changes
+
+    def wanted(self) -> set[str]:
+        """What the subscribers of instruments' channels want from the feeds, see `channels.demand`."""
+        return {
+            name
+            for state in self._states.values()
+            if state.channel.symbol is not None
+            for group in state.groups.values()
+            for name in _wanted(state.channel, group.shape)
+        }
 
     # -- the broker's sink ----------------------------------------------------------------------------------------
 
@@ -179,6 +195,7 @@ class Registry:
         self._fanout.flush_group(group)
         group.members[subscription.outbox] = subscription
         state.joining -= 1
+        self._changes += 1
         if state.log:
             self._start_log(state, group, joined)
         else:
@@ -201,6 +218,7 @@ class Registry:
             del group.members[subscription.outbox]
             if not group.members:
                 del state.groups[subscription.shape]
+        self._changes += 1
         subscription.outbox.held.pop(subscription, None)
         self._drop_if_idle(state)
 
@@ -453,15 +471,27 @@ class Registry:
         state.steady.set()
         self._fanout.settle()
 
-    def _end_all(self, state: ChannelState, code: UnsubscribeCode) -> None:
+    def end_instrument(self, exchange: str, symbol: str, code: UnsubscribeCode, reason: str) -> None:
+        """End all subscriptions of an instrument's channels, for a reason that subscribers are told."""
+        place = (exchange, symbol)
+        for state in [one for one in self._states.values() if (one.channel.exchange, one.channel.symbol) == place]:
+            self._end_all(state, code, reason)
+
+    def _end_all(self, state: ChannelState, code: UnsubscribeCode, reason: str | None = None) -> None:
         subscriptions = [one for group in state.groups.values() for one in group.members.values()]
         for subscription in subscriptions:
-            self._end(subscription, code)
+            self._end(subscription, code, reason)
 
-    def _end(self, subscription: Subscription, code: UnsubscribeCode) -> None:
+    def _end(self, subscription: Subscription, code: UnsubscribeCode, reason: str | None = None) -> None:
         self.leave(subscription)
         if subscription.outbox.on_unsubscribed is not None:
-            subscription.outbox.on_unsubscribed(subscription, code)
+            subscription.outbox.on_unsubscribed(subscription, code, reason)
+
+
+def _wanted(channel: Channel, shape: Shape) -> Iterator[str]:
+    yield channel.public_name
+    for indicator in shape.indicators:
+        yield f"{channel.public_name}#{indicator}"
 
 
 def _reaches(position: Position, goal: Position) -> bool:

@@ -40,9 +40,20 @@ class Encoder(Protocol):
     """What fan-out asks of a wire dialect: the bytes to be written to a socket, framed and complete."""
 
     def publication(
-        self, channel: Channel, update: Update, *, mode: Mode, base: Update | None, missed: int, snapshot: bool
+        self,
+        channel: Channel,
+        update: Update,
+        *,
+        mode: Mode,
+        base: Update | None,
+        missed: int,
+        snapshot: bool,
+        indicators: tuple[str, ...] = (),
     ) -> bytes:
-        """One publication. With `base`, only what changed since it; `missed` counts updates that were left out."""
+        """One publication. With `base`, only what changed since it; `missed` counts updates that were left out.
+
+        Of a candle's `indicators` only the named ones.
+        """
 
 
 class Shape(NamedTuple):
@@ -53,3 +64,5 @@ class Shape(NamedTuple):
     delta: bool = False
     max_frequency: float | None = None
     """Updates a second; None for every one."""
+    indicators: tuple[str, ...] = ()
+    """Those that a candle is to bring, by canonical name."""

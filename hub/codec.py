@@ -100,7 +100,15 @@ class NativeCodec:
         return frame(self._wire.opcode, self._wire.encode(message))
 
     def publication(
-        self, channel: Channel, update: Update, *, mode: Mode, base: Update | None, missed: int, snapshot: bool
+        self,
+        channel: Channel,
+        update: Update,
+        *,
+        mode: Mode,
+        base: Update | None,
+        missed: int,
+        snapshot: bool,
+        indicators: tuple[str, ...] = (),
     ) -> bytes:
         """One publication as one frame; see `channels.shape.Encoder`."""
         head, head_json = self._head(channel)
@@ -115,13 +123,15 @@ class NativeCodec:
             if snapshot:
                 tail["snapshot"] = True
         wanted = _MODE_FIELDS.get(mode) if channel.namespace.name == "market" else None
-        if base is None and wanted is None and self._json:
+        extra = channel.timeframe is not None and b'"indicators":' in update.payload
+        if base is None and wanted is None and self._json and not extra:
             return frame(TEXT, self._spliced(channel, head_json, update.payload, tail))
-        fields = update.fields
+        fields = _with_indicators(update.fields, indicators) if extra else update.fields
         if wanted is not None:
             fields = {name: value for name, value in fields.items() if name in wanted}
         if base is not None:  # what the channel's name says of the instrument has been said with the first value
-            fields = changes(base.fields, fields, wanted)
+            before = _with_indicators(base.fields, indicators) if extra else base.fields
+            fields = changes(before, fields, wanted)
             head = {"type": head["type"], "channel": head["channel"]}
         body = head | fields | tail if channel.namespace.flat else head | tail | {"data": fields}
         return frame(self._wire.opcode, orjson.dumps(body) if self._json else self._wire.encode(body))
@@ -146,6 +156,14 @@ class NativeCodec:
             middle = tail_json[1:-1]
             return b"".join((head_json[:-1], b"," if middle else b"", middle, b',"data":', payload, b"}"))
         return b"".join((head_json[:-1], b",", payload[1:-1], b",", tail_json[1:]))
+
+
+def _with_indicators(fields: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """A candle's fields with those of its indicators that were asked for."""
+    found = fields.get("indicators", {})
+    chosen = {name: found[name] for name in names if name in found}
+    rest = {name: value for name, value in fields.items() if name != "indicators"}
+    return rest | {"indicators": chosen} if chosen else rest
 
 
 def changes(base: dict[str, Any], fields: dict[str, Any], wanted: frozenset[str] | None = None) -> dict[str, Any]:

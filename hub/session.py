@@ -38,6 +38,7 @@ MAX_ERRORS_IN_A_ROW = 10
 UNSUBSCRIBE_REASON = {
     UnsubscribeCode.FORCED: "ended by the server",
     UnsubscribeCode.PERMISSION_DENIED: "permission denied",
+    UnsubscribeCode.NOT_CARRIED: "the feeds do not carry this instrument",
     UnsubscribeCode.INSUFFICIENT_STATE: "messages were lost; subscribe again",
 }
 
@@ -53,6 +54,12 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     known_symbol: Callable[[Channel], bool]
     """Whether a channel may be subscribed under STRICT_SYMBOLS; always true without."""
     heartbeat_s: float = 25.0
+    delay_of: Callable[[Identity, Channel], int] = lambda _, __: 0
+    """By how many seconds a channel comes late to this bearer; raises CommandError where it may not be heard at all."""
+    refusal: Callable[[Channel], CommandError | None] = lambda _: None
+    """Why the feeds can't carry a channel's instrument, where they have said so."""
+    indicator_names: Callable[[Sequence[str]], tuple[str, ...]] = tuple
+    """The canonical names of indicators; raises CommandError BAD_REQUEST for what is none."""
 
 
 class Session:
@@ -218,7 +225,7 @@ class Session:
             try:
                 channel = self._allowed(requested, "subscribe")
                 wish = self._wish(channel, command, positions.get(requested))
-                current = self._subscriptions.get(channel.name)
+                current = self._subscriptions.get(channel.public_name)
                 new = current is None and channel.name not in wishes
                 if new and len(self._subscriptions) + added >= MAX_CHANNELS:
                     raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"At most {MAX_CHANNELS} channels a connection")
@@ -226,7 +233,7 @@ class Session:
                 failed.append(messages.FailedChannel(channel=requested, code=exc.code, message=exc.message))
                 continue
             added += new
-            if current is not None and current.shape == wish.shape and wish.since is None:
+            if current is not None and (current.channel, current.shape, wish.since) == (channel, wish.shape, None):
                 granted.append(self._granted(requested, channel, self._services.registry.position(channel.name)))
             else:
                 wishes.setdefault(channel.name, ([], wish))[0].append(requested)
@@ -246,10 +253,11 @@ class Session:
 
     def _start(self, joined: Joined) -> None:
         subscription = joined.subscription
-        previous = self._subscriptions.get(subscription.channel.name)
+        name = subscription.channel.public_name
+        previous = self._subscriptions.get(name)
         if previous is not None:
             self._services.registry.leave(previous)
-        self._subscriptions[subscription.channel.name] = subscription
+        self._subscriptions[name] = subscription
         self._services.registry.start(joined)
 
     def _wish(self, channel: Channel, command: commands.Subscribe, since: Position | None) -> Wish:
@@ -257,7 +265,12 @@ class Session:
             return Wish(channel, Shape(self.codec), since)
         if since is not None:
             raise CommandError(ErrorCode.BAD_REQUEST, f"{channel.public_name} has no history to recover")
-        return Wish(channel, Shape(self.codec, command.mode, command.delta, command.max_frequency))
+        indicators: tuple[str, ...] = ()
+        if command.indicators:
+            if channel.timeframe is None:
+                raise CommandError(ErrorCode.BAD_REQUEST, f"{channel.public_name} has no indicators; candles have")
+            indicators = self._services.indicator_names(command.indicators)
+        return Wish(channel, Shape(self.codec, command.mode, command.delta, command.max_frequency, indicators))
 
     @staticmethod
     def _granted(
@@ -269,6 +282,7 @@ class Session:
             epoch=position.epoch if position is not None else None,
             offset=position.offset if position is not None else None,
             recovered=recovered,
+            delay=channel.delay_s or None,
         )
 
     def _unsubscribe(self, command: commands.Unsubscribe) -> None:
@@ -280,20 +294,17 @@ class Session:
             except CommandError as exc:
                 failed.append(messages.FailedChannel(channel=requested, code=exc.code, message=exc.message))
                 continue
-            subscription = self._subscriptions.pop(channel.name, None)
+            subscription = self._subscriptions.pop(channel.public_name, None)
             if subscription is not None:
                 self._services.registry.leave(subscription)
             ended.append(channel.public_name)
         self.send(messages.UnsubscribedReply(id=command.id, unsubscribed=ended, failed=failed))
 
-    def _unsubscribed(self, subscription: Subscription, code: UnsubscribeCode) -> None:
-        if self._subscriptions.get(subscription.channel.name) is subscription:
-            del self._subscriptions[subscription.channel.name]
-        self.send(
-            messages.Unsubscribed(
-                channel=subscription.channel.public_name, code=int(code), reason=UNSUBSCRIBE_REASON[code]
-            )
-        )
+    def _unsubscribed(self, subscription: Subscription, code: UnsubscribeCode, reason: str | None = None) -> None:
+        name = subscription.channel.public_name
+        if self._subscriptions.get(name) is subscription:
+            del self._subscriptions[name]
+        self.send(messages.Unsubscribed(channel=name, code=int(code), reason=reason or UNSUBSCRIBE_REASON[code]))
 
     def _list_subscriptions(self, command: commands.Subscriptions) -> None:
         entries = [
@@ -302,6 +313,8 @@ class Session:
                 mode=one.shape.mode,
                 max_frequency=one.shape.max_frequency,
                 delta=one.shape.delta,
+                indicators=one.shape.indicators,
+                delay=one.channel.delay_s or None,
             )
             for one in self._subscriptions.values()
         ]
@@ -313,7 +326,12 @@ class Session:
         allow(self.identity, action, namespace=namespace.name, access=namespace.access, publish=namespace.publish)
         if not self._services.known_symbol(channel):
             raise CommandError(ErrorCode.INVALID_SYMBOL, f"No instrument {channel.exchange}:{channel.symbol}")
-        return channel
+        if action != "subscribe":
+            return channel
+        if refusal := self._services.refusal(channel):
+            raise refusal
+        delay_s = self._services.delay_of(self.identity, channel)
+        return channel.delayed(delay_s) if delay_s else channel
 
     # -- the rest -------------------------------------------------------------------------------------------------
 
@@ -324,15 +342,23 @@ class Session:
         self.identity = identity
         self.expiring_told = False
         self.send(messages.Refreshed(id=command.id, expires_at=identity.expires_at))
-        self._end_what_is_no_longer_allowed()
+        await self._apply_rights()
 
-    def _end_what_is_no_longer_allowed(self) -> None:
-        for subscription in list(self._subscriptions.values()):
+    async def _apply_rights(self) -> None:
+        """End what is no longer allowed, and bring delayed channels in real time or the other way round."""
+        moved: list[Wish] = []
+        for name, subscription in list(self._subscriptions.items()):
             try:
-                self._allowed(subscription.channel.name, "subscribe")
+                channel = self._allowed(name, "subscribe")
             except CommandError:
                 self._services.registry.leave(subscription)
                 self._unsubscribed(subscription, UnsubscribeCode.PERMISSION_DENIED)
+            else:
+                if channel != subscription.channel:
+                    moved.append(Wish(channel, subscription.shape))
+        for answer in await self._services.registry.join(self.outbox, moved):
+            if not isinstance(answer, CommandError):
+                self._start(answer)
 
     async def _history(self, command: commands.History) -> None:
         channel = self._allowed(command.channel, "history")

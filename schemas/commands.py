@@ -58,6 +58,8 @@ class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe"):
     mode: Mode = "full"
     max_frequency: Frequency | None = None
     delta: bool = False
+    indicators: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=20)] = []
+    """Those that candles are to bring, e.g. `rsi(14)`."""
     recover: dict[str, str | int | Position] | None = None
 
     @property

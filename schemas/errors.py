@@ -91,6 +91,8 @@ class UnsubscribeCode(IntEnum):
 
     FORCED = 2000
     PERMISSION_DENIED = 2003
+    NOT_CARRIED = 2004
+    """The feeds' accounts carry no more instruments, or not this one."""
     INSUFFICIENT_STATE = 2500
     """The messages between two positions are gone; the client must start from the present."""
 

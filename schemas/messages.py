@@ -35,6 +35,8 @@ class SubscribedChannel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     epoch: str | None = None
     offset: int | None = None
     recovered: bool | None = None
+    delay: int | None = None
+    """In seconds, where the plan gives this channel delayed."""
 
 
 class FailedChannel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -74,6 +76,8 @@ class SubscriptionEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     mode: str = "full"
     max_frequency: float | None = None
     delta: bool = False
+    indicators: tuple[str, ...] = ()
+    delay: int | None = None
 
 
 class SubscriptionList(Reply, frozen=True, kw_only=True, tag="subscriptions"):

@@ -31,7 +31,7 @@ class Floor:
 
     def reader(self, client: str = "c", *, window: int | None = None) -> Reader:
         reader = Reader(self.registry.resume, client=client, user=client, window=window)
-        reader.outbox.on_unsubscribed = lambda subscription, code: self.ended.append(
+        reader.outbox.on_unsubscribed = lambda subscription, code, _: self.ended.append(
             (subscription.outbox, subscription.channel.name, code)
         )
         return reader

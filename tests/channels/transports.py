@@ -123,7 +123,15 @@ class LineDialect:
         self.calls = 0
 
     def publication(
-        self, channel: Channel, update: Update, *, mode: Mode, base: Update | None, missed: int, snapshot: bool
+        self,
+        channel: Channel,
+        update: Update,
+        *,
+        mode: Mode,
+        base: Update | None,
+        missed: int,
+        snapshot: bool,
+        indicators: tuple[str, ...] = (),
     ) -> bytes:
         self.calls += 1
         line = {
