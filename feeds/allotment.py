@@ -1,0 +1,72 @@
+"""Allotment: which feed carries which instrument, where there are several. Pure.
+
+The feeds' order in the settings is their order of preference: an instrument belongs to the first feed that lists it,
+has room for it, and works. A feed whose credentials are refused, or that has been away for a while, hands over to the
+next one that lists the instrument, and takes back when it is well again.
+"""
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from feeds.feed import Feed, Health, Refusal
+from feeds.interest import Place
+from schemas.errors import ErrorCode
+
+PATIENCE_MS = 30_000
+"""For how long a feed may be away before another one stands in."""
+
+_REFUSED = frozenset({Health.TOKEN_EXPIRED, Health.REFUSED})
+_AWAY = frozenset({Health.CONNECTING, Health.STALE})
+
+
+class Allotment(msgspec.Struct, frozen=True):
+    """Who carries what; refusals for what a feed lists and none has room for; the rest is listed nowhere."""
+
+    owners: dict[Place, str]
+    refusals: tuple[Refusal, ...] = ()
+    unlisted: tuple[Place, ...] = ()
+
+    def of(self, feed: str) -> list[Place]:
+        """What one feed carries."""
+        return [place for place, owner in self.owners.items() if owner == feed]
+
+
+def allot(wanted: Sequence[Place], feeds: Sequence[Feed], now_ms: int) -> Allotment:
+    """Divides what is wanted, the most important first, among the feeds as they are now."""
+    owners: dict[Place, str] = {}
+    refusals: list[Refusal] = []
+    unlisted: list[Place] = []
+    room = {feed.name: feed.status.limit for feed in feeds}
+    well = {feed.name: _well(feed, now_ms) for feed in feeds}
+    for place in wanted:
+        listing = [feed for feed in feeds if feed.find(*place) is not None]
+        if not listing:
+            unlisted.append(place)
+            continue
+        open_to = [feed for feed in listing if room[feed.name] is None or room[feed.name]]
+        if not open_to:
+            refusals.append(_full(place, listing))
+            continue
+        chosen = next((feed for feed in open_to if well[feed.name]), open_to[0]).name
+        owners[place] = chosen
+        if (left := room[chosen]) is not None:
+            room[chosen] = left - 1
+    return Allotment(owners, tuple(refusals), tuple(unlisted))
+
+
+def _well(feed: Feed, now_ms: int) -> bool:
+    status = feed.status
+    if status.health in _REFUSED:
+        return False
+    return status.health not in _AWAY or now_ms - status.since_ms <= PATIENCE_MS
+
+
+def _full(place: Place, feeds: Collection[Feed]) -> Refusal:
+    limits = " and ".join(f"{feed.status.limit:,} instruments at {feed.name}" for feed in feeds)
+    return Refusal(
+        exchange=place[0],
+        symbol=place[1],
+        code=ErrorCode.LIMIT_EXCEEDED,
+        reason=f"The feed's account carries at most {limits}, and all are taken",
+    )

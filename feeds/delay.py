@@ -1,0 +1,223 @@
+"""The delay line: what channels said N minutes ago, in order.
+
+Everything published passes here on its way and is appended to a file for each minute; N minutes later it is read again
+and published to the delayed channels (`Channel.delayed`). So the line holds as much as the disk does, costs no memory,
+and goes on where it was after a restart. Of several values that a channel has within a second the newest is kept, as on
+every `latest` channel.
+
+A record is 14 bytes, big endian — Unix milliseconds (u64), length of the name (u16), length of the payload (u32) —,
+the channel's name in ASCII, and the payload.
+"""
+
+import asyncio
+import logging
+import struct
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from channels.broker import Clock
+from channels.channel import Channel, ChannelNames
+from schemas.durations import Seconds
+from schemas.errors import CommandError
+
+log = logging.getLogger("tickhub.feeds.delay")
+
+Batch = Sequence[tuple[Channel, bytes]]
+
+STEP_S: Seconds = 1.0
+_SEGMENT_MS = 60_000
+_SUFFIX = ".delay"
+_HEAD = struct.Struct(">QHI")
+_READ_BYTES = 4 * 1024 * 1024
+_MAX_RECORD = 1024 * 1024
+
+
+class Record(NamedTuple):
+    """One value of one channel."""
+
+    time_ms: int
+    name: str
+    payload: bytes
+
+
+class _Place:
+    """How far one delay has been read: a segment and a place in it."""
+
+    def __init__(self, segment: int) -> None:
+        self.segment = segment
+        self.offset = 0
+
+
+class DelayLine:
+    """Keeps what is published and says it again. `wall` is Unix seconds; `publish` never raises for a broker away.
+
+    `delays_s`: each makes a delayed twin of every channel.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        delays_s: Collection[int],
+        names: ChannelNames,
+        publish: Callable[[Batch], Awaitable[None]],
+        *,
+        wall: Clock = time.time,
+        sleep: Callable[[Seconds], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.late = 0
+        """Values that could not be kept or read, and so never came."""
+        self._folder = folder
+        self._delays_s = sorted(delays_s)
+        self._names = names
+        self._publish = publish
+        self._wall = wall
+        self._sleep = sleep
+        self._pending: dict[str, bytes] = {}
+        self._written_ms = 0
+        self._failing = False
+
+    def write(self, batch: Batch) -> None:
+        """Takes what is being published now."""
+        pending = self._pending
+        for channel, payload in batch:
+            pending[channel.name] = payload
+
+    async def run(self) -> NoReturn:
+        """Writes and says again, until cancelled; what was not written yet is written then."""
+        now_ms = int(self._wall() * 1000)
+        places = {delay_s: _Place((now_ms - delay_s * 1000) // _SEGMENT_MS) for delay_s in self._delays_s}
+        since = {delay_s: now_ms - delay_s * 1000 for delay_s in self._delays_s}
+        await asyncio.to_thread(self._mend, now_ms // _SEGMENT_MS)
+        try:
+            while True:
+                await self._sleep(STEP_S)
+                await self._store()
+                for delay_s, place in places.items():
+                    until_ms = int(self._wall() * 1000) - delay_s * 1000
+                    for records in await self._due(place, until_ms):
+                        await self._say([one for one in records if one.time_ms > since[delay_s]], delay_s)
+        finally:
+            await asyncio.to_thread(self._append, self._take())
+
+    async def _store(self) -> None:
+        segment, data = self._take()
+        if data:
+            await asyncio.to_thread(self._append, (segment, data))
+
+    def _take(self) -> tuple[int, bytes]:
+        """The pending values as bytes, and the segment that they belong to. Times never go back."""
+        pending, self._pending = self._pending, {}
+        self._written_ms = max(self._written_ms, int(self._wall() * 1000))
+        parts: list[bytes] = []
+        for name, payload in pending.items():
+            encoded = name.encode("ascii")
+            parts += (_HEAD.pack(self._written_ms, len(encoded), len(payload)), encoded, payload)
+        return self._written_ms // _SEGMENT_MS, b"".join(parts)
+
+    def _append(self, taken: tuple[int, bytes]) -> None:
+        segment, data = taken
+        if not data:
+            return
+        path = self._path(segment)
+        try:
+            new = not path.exists()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                file.write(data)
+            if new:
+                self._sweep(segment)
+            self._failing = False
+        except OSError as exc:
+            self.late += 1
+            if not self._failing:
+                log.warning("delay.unwritten", extra={"why": exc.strerror})
+            self._failing = True
+
+    def _mend(self, segment: int) -> None:
+        """Cuts off half a record at the end of a segment that will be appended to."""
+        try:
+            with self._path(segment).open("r+b") as file:
+                _, whole, _ = _parse(file.read(), 2**63)
+                file.truncate(whole)
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            log.warning("delay.unread", extra={"why": exc.strerror})
+
+    def _sweep(self, segment: int) -> None:
+        """Removes what every delay has read."""
+        oldest = segment - (max(self._delays_s, default=0) * 1000) // _SEGMENT_MS - 2
+        for path in self._folder.glob(f"*{_SUFFIX}"):
+            if path.stem.isdigit() and int(path.stem) < oldest:
+                path.unlink(missing_ok=True)
+
+    def _path(self, segment: int) -> Path:
+        return self._folder / f"{segment}{_SUFFIX}"
+
+    async def _due(self, place: _Place, until_ms: int) -> list[list[Record]]:
+        batches: list[list[Record]] = []
+        while records := await asyncio.to_thread(self._read, place, until_ms):
+            batches.append(records)
+        return batches
+
+    def _read(self, place: _Place, until_ms: int) -> list[Record]:
+        """The next records that are due, moving on through the segments; none when there are no more."""
+        while True:
+            data = self._bytes_at(place)
+            records, used, due_later = _parse(data, until_ms)
+            place.offset += used
+            if records or due_later:
+                return records
+            if place.segment >= until_ms // _SEGMENT_MS:
+                return []
+            place.segment += 1  # whatever is left there was cut off when a process died
+            place.offset = 0
+
+    def _bytes_at(self, place: _Place) -> bytes:
+        try:
+            with self._path(place.segment).open("rb") as file:
+                file.seek(place.offset)
+                return file.read(_READ_BYTES)
+        except FileNotFoundError:
+            return b""
+        except OSError as exc:
+            self.late += 1
+            log.warning("delay.unread", extra={"why": exc.strerror})
+            return b""
+
+    async def _say(self, records: Sequence[Record], delay_s: int) -> None:
+        batch = [(channel, one.payload) for one in records if (channel := self._twin(one.name, delay_s)) is not None]
+        if batch:
+            await self._publish(batch)
+
+    def _twin(self, name: str, delay_s: int) -> Channel | None:
+        try:
+            return self._names.parse(name).delayed(delay_s)
+        except CommandError:  # a namespace that was there before the restart
+            self.late += 1
+            return None
+
+
+def _parse(data: bytes, until_ms: int) -> tuple[list[Record], int, bool]:
+    """Whole records up to a time; how many bytes they take; whether one follows that is due later."""
+    records: list[Record] = []
+    offset = 0
+    for time_ms, name, start, end in _heads(data):
+        if time_ms > until_ms:
+            return records, offset, True
+        records.append(Record(time_ms, name, data[start:end]))
+        offset = end
+    return records, offset, False
+
+
+def _heads(data: bytes) -> Iterator[tuple[int, str, int, int]]:
+    offset = 0
+    while offset + _HEAD.size <= len(data):
+        time_ms, name_size, size = _HEAD.unpack_from(data, offset)
+        start = offset + _HEAD.size + name_size
+        offset = start + size
+        if size > _MAX_RECORD or offset > len(data):
+            return
+        yield time_ms, data[start - name_size : start].decode("ascii", "replace"), start, offset

@@ -1,0 +1,170 @@
+"""The delay line says again what was said before, in order."""
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from channels.channel import Channel, ChannelNames
+from channels.namespace import Namespaces
+from feeds.delay import Batch, DelayLine
+
+NAMES = ChannelNames(Namespaces())
+NOON_S = 1_795_000_000.0
+TCS = NAMES.parse("market:NSE:TCS")
+GOLD = NAMES.parse("depth:MCX:GOLD")
+
+
+class Line:
+    """A delay line whose clock a test turns."""
+
+    def __init__(self, folder: Path, *delays_s: int, start_s: float = NOON_S) -> None:
+        self.now = start_s
+        self.said: list[tuple[float, str, bytes]] = []
+        self._go = asyncio.Semaphore(0)
+        self._slept = asyncio.Semaphore(0)
+        self.line = DelayLine(folder, delays_s, NAMES, self._publish, wall=lambda: self.now, sleep=self._sleep)
+
+    async def _publish(self, batch: Batch) -> None:
+        self.said += [(self.now - NOON_S, channel.name, payload) for channel, payload in batch]
+
+    async def _sleep(self, seconds: float) -> None:
+        self._slept.release()
+        await self._go.acquire()
+        self.now += seconds
+
+    async def turn(self, seconds: int = 1) -> None:
+        for _ in range(seconds):
+            self._go.release()
+            await self._slept.acquire()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.line.run())
+        await self._slept.acquire()
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def values(line: Line, channel: Channel) -> list[tuple[float, bytes]]:
+    return [(at, payload) for at, name, payload in line.said if name == channel.name]
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.delay"))
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-2])
+
+
+async def test_a_value_comes_again_after_the_delay_and_not_before(tmp_path: Path) -> None:
+    line = Line(tmp_path, 900)
+    async with line.running():
+        line.line.write([(TCS, b'{"price":1}')])
+        await line.turn(900)
+        assert line.said == []
+        await line.turn(2)
+    ((at, name, payload),) = line.said
+    assert 900 <= at <= 902
+    assert (name, payload) == ("delayed:900:market:NSE:TCS", b'{"price":1}')
+
+
+async def test_values_keep_their_order_and_distance(tmp_path: Path) -> None:
+    line = Line(tmp_path, 90)
+    async with line.running():
+        for number in range(200):
+            line.line.write([(TCS, b"%d" % number), (GOLD, b"%d" % -number)])
+            await line.turn()
+        await line.turn(100)
+    heard = values(line, TCS.delayed(90))
+    assert [payload for _, payload in heard] == [b"%d" % number for number in range(200)]
+    assert {later - sooner for (sooner, _), (later, _) in itertools.pairwise(heard)} == {1.0}
+    assert len(values(line, GOLD.delayed(90))) == 200
+
+
+async def test_of_several_values_within_a_second_the_newest_counts(tmp_path: Path) -> None:
+    line = Line(tmp_path, 5)
+    async with line.running():
+        line.line.write([(TCS, b"1"), (TCS, b"2")])
+        line.line.write([(TCS, b"3")])
+        await line.turn(10)
+    assert [payload for _, payload in values(line, TCS.delayed(5))] == [b"3"]
+
+
+async def test_every_delay_is_a_channel_of_its_own(tmp_path: Path) -> None:
+    line = Line(tmp_path, 5, 60)
+    async with line.running():
+        line.line.write([(TCS, b"1")])
+        await line.turn(10)
+        assert [name for _, name, _ in line.said] == ["delayed:5:market:NSE:TCS"]
+        await line.turn(55)
+    assert [name for _, name, _ in line.said] == ["delayed:5:market:NSE:TCS", "delayed:60:market:NSE:TCS"]
+
+
+async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
+    line = Line(tmp_path, 120)
+    async with line.running():
+        for number in range(100):
+            line.line.write([(TCS, b"%d" % number)])
+            await line.turn()
+    again = Line(tmp_path, 120, start_s=line.now + 1)
+    async with again.running():
+        await again.turn(130)
+    payloads = [payload for _, payload in values(line, TCS.delayed(120)) + values(again, TCS.delayed(120))]
+    assert payloads == [b"%d" % number for number in range(100)]
+
+
+async def test_what_was_due_while_nothing_ran_is_not_said_late(tmp_path: Path) -> None:
+    line = Line(tmp_path, 60)
+    async with line.running():
+        line.line.write([(TCS, b"old")])
+        await line.turn(2)
+    again = Line(tmp_path, 60, start_s=line.now + 300)
+    async with again.running():
+        again.line.write([(TCS, b"new")])
+        await again.turn(70)
+    assert [payload for _, payload in values(again, TCS.delayed(60))] == [b"new"]
+
+
+async def test_a_record_that_was_cut_off_costs_only_itself(tmp_path: Path) -> None:
+    line = Line(tmp_path, 60)
+    async with line.running():
+        line.line.write([(TCS, b"whole")])
+        await line.turn(2)
+        line.line.write([(GOLD, b"cut")])
+    cut_off(files(tmp_path)[-1])
+    again = Line(tmp_path, 60, start_s=line.now + 1)
+    async with again.running():
+        await again.turn(70)
+        again.line.write([(TCS, b"later")])
+        await again.turn(70)
+    assert [payload for _, _, payload in again.said] == [b"whole", b"later"]
+
+
+async def test_files_that_have_been_read_go(tmp_path: Path) -> None:
+    line = Line(tmp_path, 60)
+    async with line.running():
+        for number in range(600):
+            line.line.write([(TCS, b"%d" % number)])
+            await line.turn()
+    assert len(files(tmp_path)) <= 5
+
+
+async def test_a_disk_that_fails_loses_values_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "line").write_text("a file where a folder should be")
+    line = Line(tmp_path / "line", 5)
+    async with line.running():
+        line.line.write([(TCS, b"1")])
+        await line.turn(10)
+        assert line.line.late
+        (tmp_path / "line").unlink()
+        line.line.write([(TCS, b"2")])
+        await line.turn(10)
+    assert [payload for _, payload in values(line, TCS.delayed(5))] == [b"2"]
