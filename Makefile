@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PEERS  := .venv-bench
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench format settings lock clean
+.PHONY: run test lint bench format proto settings lock clean
 
 # One stamp per set of packages, so that a second run starts at once.
 $(VENV)/.python:
@@ -38,6 +38,10 @@ lint: $(VENV)/.test
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# A test holds the generated files equal to the .proto.
+proto: $(VENV)/.test
+	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. feeds/upstox_feed.proto
 
 # .env.example and the tables of settings are written from schemas/settings.py; a test holds them equal.
 settings: $(VENV)/.run

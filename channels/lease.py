@@ -61,8 +61,20 @@ class LocalLease:
                 self.held = True
                 try:
                     await work(Fence(self._name, self._next_number()))
-                except LeaseLost:
+                except* LeaseLost:
                     log.warning("lease.lost", extra={"lease": self._name})
                 finally:
                     self.held = False
+            give_way()
             await asyncio.sleep(0)  # somebody else's turn
+
+
+def give_way() -> None:
+    """Ends the task if it was cancelled from outside while a TaskGroup in it was failing.
+
+    Python 3.11's TaskGroup then raises its children's errors and forgets the cancellation; who survives those errors
+    would never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -5,7 +5,7 @@ import logging
 import random
 from typing import NoReturn
 
-from channels.lease import Fence, LeaseLost, Work
+from channels.lease import Fence, LeaseLost, Work, give_way
 from channels.redis_link import Call, RedisLink
 from channels.redis_scripts import ACQUIRE, RELEASE, RENEW
 from schemas.durations import Seconds
@@ -53,6 +53,7 @@ class RedisLease:
         finally:
             self.held = False
             await self._release()
+        give_way()
 
     async def _keep(self) -> NoReturn:
         while True:

@@ -243,6 +243,13 @@ class Registry:
         finally:
             self._exit(state)
 
+    def unwatch(self, channel: Channel, watcher: Watcher) -> None:
+        """Call `watcher` no longer."""
+        state = self._states.get(channel.name)
+        if state is not None and watcher in state.watchers:
+            state.watchers.remove(watcher)
+            self._drop_if_idle(state)
+
     def position(self, channel: str) -> Position | None:
         """How far a log channel that is heard here has been passed on."""
         state = self._states.get(channel)

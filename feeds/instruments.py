@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from enum import StrEnum
 from importlib import resources
+from itertools import chain
+from types import MappingProxyType
 
 import msgspec
 
@@ -26,7 +28,7 @@ class Kind(StrEnum):
     OPTION = "option"
 
 
-class Instrument(msgspec.Struct, frozen=True, kw_only=True):
+class Instrument(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One instrument of one exchange. Prices in 1/PRICE_SCALE.
 
     `symbol` is the hub's name for it, in capitals, unique within its exchange while it lives: `RELIANCE`, `NIFTY 50`,
@@ -58,7 +60,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     upper_circuit: int | None = None
 
 
-class Listing(msgspec.Struct, frozen=True, kw_only=True):
+class Listing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An instrument as one vendor lists it: `token` is what the vendor's wire calls it."""
 
     instrument: Instrument
@@ -92,8 +94,8 @@ _TICK_BANDS: tuple[tuple[float, float], ...] = (
 )
 """From this close on, this tick; NSE cash since 15 April 2025."""
 
-_INDEX_TICKS = {"NSE": 0.05, "BSE": 0.01}
-"""The grid on which the exchanges publish their indices."""
+INDEX_TICKS = MappingProxyType({"NSE": scaled(0.05), "BSE": scaled(0.01)})
+"""The grid on which the exchanges publish their indices, in 1/PRICE_SCALE."""
 
 
 def tick_size(close: int) -> int:
@@ -106,31 +108,44 @@ class Instruments:
     """Instruments by exchange and symbol. Reading the whole list is linear, looking one up is not."""
 
     def __init__(self, instruments: Iterable[Instrument]) -> None:
-        self._by_key = {(instrument.exchange, instrument.symbol): instrument for instrument in instruments}
+        self._by_exchange: dict[str, dict[str, Instrument]] = {}
+        for one in instruments:
+            self._by_exchange.setdefault(one.exchange, {})[one.symbol] = one
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return sum(map(len, self._by_exchange.values()))
 
     def __iter__(self) -> Iterator[Instrument]:
-        return iter(self._by_key.values())
+        return chain.from_iterable(by_symbol.values() for by_symbol in self._by_exchange.values())
 
     def get(self, exchange: str, symbol: str) -> Instrument | None:
         """The instrument of that name, if the list holds it."""
-        return self._by_key.get((exchange, symbol))
+        return self._by_exchange.get(exchange, {}).get(symbol)
 
     def listed(self, exchange: str) -> list[Instrument]:
         """All instruments of one exchange, by symbol."""
-        return sorted((one for one in self if one.exchange == exchange), key=lambda one: one.symbol)
+        return sorted(self._by_exchange.get(exchange, {}).values(), key=lambda one: one.symbol)
 
-    def search(self, text: str, *, limit: int = 20) -> list[Instrument]:
-        """Those whose symbol or name holds `text` in any case: whole symbols first, then beginnings, then the rest."""
+    def search(
+        self, text: str, *, limit: int = 20, exchange: str | None = None, kind: Kind | None = None
+    ) -> list[Instrument]:
+        """Those whose symbol or name holds `text` in any case: whole symbols first, then beginnings, then the rest.
+
+        Linear: for the bundled list. A broker's has `feeds.directory.Directory`, which answers quickly.
+        """
         wanted = text.strip().casefold()
 
         def rank(one: Instrument) -> tuple[int, str, str]:
             symbol = one.symbol.casefold()
             return (0 if symbol == wanted else 1 if symbol.startswith(wanted) else 2), one.symbol, one.exchange
 
-        found = [one for one in self if wanted in one.symbol.casefold() or wanted in one.name.casefold()]
+        found = [
+            one
+            for one in self
+            if (wanted in one.symbol.casefold() or wanted in one.name.casefold())
+            and exchange in (None, one.exchange)
+            and kind in (None, one.kind)
+        ]
         return sorted(found, key=rank)[:limit] if wanted else []
 
 
@@ -153,7 +168,7 @@ def _read(row: dict[str, str]) -> SimulatedInstrument:
             symbol=row["symbol"],
             name=row["name"],
             kind=Kind.STOCK if indices else Kind.INDEX,
-            tick_size=tick_size(close) if indices else scaled(_INDEX_TICKS[row["exchange"]]),
+            tick_size=tick_size(close) if indices else INDEX_TICKS[row["exchange"]],
             lot_size=int(row["lot_size"]),
             has_derivatives=True,
         ),

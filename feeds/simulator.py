@@ -9,7 +9,7 @@ are also in the NIFTY 50. As in a real market, most updates move quotes, about a
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import date
 from enum import StrEnum
 from math import exp, sqrt
@@ -18,9 +18,10 @@ from random import Random
 from statistics import NormalDist
 
 from channels.broker import Clock
-from feeds.feed import Publish, Update
-from feeds.instruments import SIMULATED, Kind, SimulatedInstrument, synthetic
-from feeds.sessions import MarketSession, ist_day, market_session, next_day_ms
+from feeds.feed import FeedStatus, Health, Publish, Refusal, Update
+from feeds.hours import SessionClass
+from feeds.instruments import SIMULATED, Instrument, Kind, SimulatedInstrument, instruments_of, synthetic
+from feeds.sessions import MarketSession, Sessions, ist_day, next_day_ms
 from schemas.market import PRICE_SCALE, Depth, Level, MarketState, Tick
 
 
@@ -392,6 +393,7 @@ class SimulatedMarket:
         *,
         seed: int | None = None,
         market_hours: MarketHours = MarketHours.ALWAYS,
+        sessions: Sessions | None = None,
     ) -> None:
         random = Random(seed)  # noqa: S311 - prices, not secrets
         stocks = [row for row in rows if row.instrument.kind is Kind.STOCK]
@@ -399,6 +401,7 @@ class SimulatedMarket:
         prices: list[int] = []
         self._random = random
         self._market_hours = market_hours
+        self._sessions = sessions or Sessions()
         self._factors = _Factors(random, len(sectors))
         self._books: list[_Book] = [
             _Stock(row, random=random, factors=self._factors, sector=sectors[row.sector], prices=prices)
@@ -421,7 +424,8 @@ class SimulatedMarket:
         """What the market does for stocks with or without derivatives, and until when."""
         if self._market_hours is MarketHours.ALWAYS:
             return MarketSession(MarketState.CONTINUOUS)
-        return market_session(now_ms, has_derivatives=has_derivatives)
+        market = SessionClass.CASH_WITH_DERIVATIVES if has_derivatives else SessionClass.CASH
+        return self._sessions.session(market, now_ms)
 
     def step(self, now_ms: int, n: int) -> list[Update]:
         """What happens up to `now_ms` in at most `n` ticks, with depths between them; all carry that time.
@@ -522,6 +526,7 @@ class Simulator:
         ticks_per_second: float | None = None,
         market_hours: MarketHours = MarketHours.ALWAYS,
         symbols: int = 0,
+        sessions: Sessions | None = None,
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -532,11 +537,35 @@ class Simulator:
         if not 0 < rate <= MAX_TICKS_PER_SECOND:
             raise ValueError(f"a rate of {rate:g} ticks a second is not between 0 and {MAX_TICKS_PER_SECOND:g}")
         self.rate = rate
-        self._market = SimulatedMarket(self.rows, seed=seed, market_hours=market_hours)
+        self._market = SimulatedMarket(self.rows, seed=seed, market_hours=market_hours, sessions=sessions)
         self._clock = clock
         self._wall = wall
         self._sleep = sleep
         self.pace = Pace(rate, clock())
+        self._instruments = instruments_of(self.rows)
+        self._since_ms = self._now_ms()
+
+    @property
+    def status(self) -> FeedStatus:
+        """As the simulated market is: live or closed."""
+        quiet = self._market.session(self._now_ms()).state in (MarketState.CLOSED, MarketState.POST_CLOSE)
+        return FeedStatus(
+            health=Health.CLOSED if quiet else Health.LIVE,
+            since_ms=self._since_ms,
+            reason="simulated prices",
+            instruments=len(self.rows),
+        )
+
+    def find(self, exchange: str, symbol: str) -> Instrument | None:
+        """The instrument of that name, if it is simulated."""
+        return self._instruments.get(exchange, symbol)
+
+    def want(self, wanted: Collection[tuple[str, str]]) -> None:
+        """All is simulated, wanted or not."""
+
+    def take_refusals(self) -> list[Refusal]:
+        """Nothing is refused."""
+        return []
 
     def session(self, exchange: str) -> MarketSession:
         """What an exchange does now, for its stocks with derivatives, and until when."""

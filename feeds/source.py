@@ -160,7 +160,12 @@ class Http(Protocol):
 
 
 class Source(Protocol):
-    """One broker's protocol."""
+    """One broker's protocol.
+
+    A source may also have `hints: Mapping[str, str]`, vendor's facts that help people in `python -m hub feeds --check`:
+    `title` (the vendor's name as it writes itself), `token_expired` (how long credentials last and where to get new
+    ones, whole sentences), `refused` (why it refuses connections that are otherwise right).
+    """
 
     name: str
     """In the settings: `kite`, `upstox`, …"""

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from feeds.credentials import read_credentials
+from feeds.errors import CredentialsMissing
 from hub import database
-from hub.process import broker_of, names_of, secret_of
+from hub.feeds import SOURCES
+from hub.process import broker_of, environment, names_of, secret_of
 from hub.server import listen
 from schemas.errors import SettingsError, Unavailable
 from schemas.settings import Settings
@@ -67,10 +70,19 @@ async def _broker(settings: Settings) -> str:
 
 
 async def _feed(settings: Settings) -> str:
-    missing = [feed for feed in settings.feed if feed != "simulator"]
-    if missing:
-        raise SettingsError([f"FEED: {', '.join(missing)}: not part of this release; use simulator"])
-    return "simulator: simulated prices"
+    environ = await asyncio.to_thread(environment)
+    for name in settings.feed:
+        if name in SOURCES:
+            source = SOURCES[name](settings.feed_mode)
+            try:
+                await asyncio.to_thread(read_credentials, name, source.credential_names, lambda: environ)
+            except CredentialsMissing as exc:
+                raise SettingsError([str(exc)]) from exc
+    if settings.feed == ("simulator",):
+        return "simulator: simulated prices"
+    brokers = [name for name in settings.feed if name in SOURCES]
+    more = f"; try it with `python -m hub feeds --check {brokers[0]}`" if brokers else ""
+    return ", ".join(settings.feed) + more
 
 
 _ATTEMPTS: dict[str, Attempt] = {

@@ -9,27 +9,36 @@ back, what is left is written, and the process ends with 0.
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from auth.plans import Plans
 from auth.tokens import signing_secret
 from channels.broker import Broker
 from channels.broker_memory import MemoryBroker
 from channels.broker_redis import RedisBroker
 from channels.channel import ChannelNames
+from channels.fanout import Fanout
 from channels.ingest import Ingest
 from channels.namespace import Namespaces
-from feeds.instruments import SIMULATED, instruments_of, synthetic
-from feeds.publisher import Publisher
-from feeds.simulator import MarketHours, Simulator
+from channels.registry import Registry
+from feeds.directory import directory_of
+from feeds.instruments import SIMULATED, Instruments, synthetic
 from hub import database
+from hub.feeds import Feeds
+from hub.parts import Part
 from hub.secret import kept_secret
 from hub.server import Server, listen, server_for
-from hub.web import Part, Web
+from hub.web import Web
+from schemas.dotenv import parse_dotenv
 from schemas.errors import SettingsError
 from schemas.settings import Settings
 
@@ -44,7 +53,6 @@ GC_THRESHOLD = 50_000
 searched, and tens of thousands of quiet connections are looked through again and again."""
 
 ROLES = ("web", "feeds", "alerts", "notifiers")
-EXCHANGES = ("NSE", "BSE")
 
 
 def names_of(settings: Settings) -> ChannelNames:
@@ -73,11 +81,40 @@ def secret_of(settings: Settings) -> str:
     return secret
 
 
+def plans_of(settings: Settings) -> Plans:
+    """The entitlements that the settings name. Raises SettingsError for a file that is wrong."""
+    path = settings.plans_file
+    if path is None:
+        return Plans()
+    try:
+        return Plans.load(path)
+    except OSError as exc:
+        raise SettingsError([f"PLANS_FILE: can't read {path}: {exc.strerror}"]) from exc
+    except ValueError as exc:
+        raise SettingsError([f"PLANS_FILE: {line}" for line in str(exc).splitlines()]) from exc
+
+
+def environment() -> Mapping[str, str]:
+    """The environment as it is now, with what `.env` says where it says nothing; brokers' credentials are read so."""
+    try:
+        given, _ = parse_dotenv(Path(".env").read_text(encoding="utf-8-sig"), source=".env")
+    except (OSError, UnicodeDecodeError):
+        given = {}
+    return given | dict(os.environ)
+
+
 def broker_of(settings: Settings, names: ChannelNames) -> Broker:
     """The broker of the settings; it connects when it is used."""
     if settings.redis_url is None:
         return MemoryBroker()
     return RedisBroker(settings.redis_url.reveal(), names=names, prefix=settings.redis_prefix)
+
+
+def instruments_of_settings(settings: Settings) -> Instruments:
+    """What is known without a database: the simulated list, where it is simulated."""
+    if "simulator" not in settings.feed:
+        return directory_of([])
+    return directory_of(row.instrument for row in SIMULATED + synthetic(settings.simulator_symbols))
 
 
 class Process:
@@ -87,8 +124,10 @@ class Process:
         self._settings = settings
         self._roles = roles
         self._names = names_of(settings)
+        self._plans = plans_of(settings)
         self._check_roles()
         self._broker = broker_of(settings, self._names)
+        self._feeds: Feeds | None = None
         self._parts: list[Part] = []
         self._web: Web | None = None
         self._server: Server | None = None
@@ -99,9 +138,6 @@ class Process:
 
     def _check_roles(self) -> None:
         settings = self._settings
-        unknown = [feed for feed in settings.feed if feed != "simulator"]
-        if "feeds" in self._roles and unknown:
-            raise SettingsError([f"FEED: {feed} is not part of this release; use simulator" for feed in unknown])
         if len(self._roles) == 1 and settings.redis_url is None and self._roles[0] in ("web", "feeds"):
             log.warning("process.alone", extra={"role": self._roles[0], "hint": "without REDIS_URL nobody else hears"})
 
@@ -118,7 +154,8 @@ class Process:
             if "web" in self._roles:
                 self._add_web(engine)
             if "feeds" in self._roles:
-                self._add_feeds()
+                self._add_feeds(engine)
+                await self._open_feeds()
             self._add_ingest()
             for role in {"alerts", "notifiers"}.intersection(self._roles) if len(self._roles) == 1 else ():
                 log.warning("role.empty", extra={"role": role, "hint": "nothing to do in this release"})
@@ -174,36 +211,41 @@ class Process:
         url = self._settings.database_url
         return url.reveal() if url is not None else ""
 
-    def _add_web(self, engine: Any) -> None:
+    def _add_web(self, engine: AsyncEngine) -> None:
         self._web = Web(
             self._settings,
             secret=secret_of(self._settings),
             broker=self._broker,
             names=self._names,
             engine=engine,
-            instruments=instruments_of(SIMULATED + synthetic(self._settings.simulator_symbols)),
+            instruments=instruments_of_settings(self._settings),
+            plans=self._plans,
         )
         self._parts += self._web.parts
 
-    def _add_feeds(self) -> None:
-        settings = self._settings
-        feed = Simulator(
-            seed=settings.simulator_seed,
-            ticks_per_second=settings.simulator_rate,
-            market_hours=MarketHours(settings.simulator_hours),
-            symbols=settings.simulator_symbols,
+    def _add_feeds(self, engine: AsyncEngine) -> None:
+        registry = self._web.registry if self._web is not None else Registry(self._broker, Fanout())
+        if self._web is None:
+            self._parts += [("feeds.listen", lambda: self._broker.listen(registry)), ("feeds.registry", registry.run)]
+        feeds = self._feeds = Feeds(
+            self._settings,
+            broker=self._broker,
+            names=self._names,
+            engine=engine,
+            registry=registry,
+            plans=self._plans,
+            environ=environment,
         )
-        publisher = Publisher(self._broker, self._names)
-        self._parts += [
-            ("feeds.simulator", lambda: feed.run(publisher.publish)),
-            ("feeds.status", lambda: publisher.status_feeds(EXCHANGES, feed.session)),
-            ("feeds.market", lambda: publisher.status_market(EXCHANGES, feed.session)),
-        ]
+        self._parts += feeds.parts
         if self._web is not None:
-            metrics = self._web.metrics
-            metrics.counter("feed_updates", "Updates that the broker took from feeds.", lambda: publisher.published)
-            metrics.counter("feed_dropped", "Updates lost while the broker was away.", lambda: publisher.dropped)
-            metrics.counter("feed_refused", "Updates that make no channel.", lambda: publisher.refused)
+            feeds.measure(self._web.metrics)
+
+    async def _open_feeds(self) -> None:
+        if self._feeds is None:
+            return
+        await self._feeds.open()
+        if self._web is not None and self._feeds.replayed:
+            self._web.instruments = directory_of([*self._web.instruments, *self._feeds.replayed])
 
     def _add_ingest(self) -> None:
         url = self._settings.redis_url

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import resource
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,21 +16,29 @@ from starlette.types import Receive, Scope, Send
 
 from auth.identity import Identity, Plan
 from auth.jwks import RemoteKeys, read_public_key
+from auth.plans import Plans
 from auth.revocations import NotDurable, Revocation, Revocations, decode_revocation, encode_revocation
 from auth.tickets import Tickets
 from auth.tokens import Reason, TokenIssuer, TokenRefused, TokenVerifier
 from channels.broker import Broker
 from channels.broker_redis import RedisBroker
 from channels.channel import Channel, ChannelNames
+from channels.demand import Demand
 from channels.fanout import Fanout
-from channels.namespace import CONTROL
+from channels.namespace import CONTROL, Policy
 from channels.registry import Registry
 from channels.shape import Update
+from feeds.candle_history import CandleHistory
+from feeds.indicator import parse
 from feeds.instruments import Instruments
 from hub import database
 from hub.connections import Connections, Limits, Origins
-from hub.http import EXCEPTION_HANDLERS, Api, Health, Page
+from hub.envelope import EXCEPTION_HANDLERS
+from hub.feed_board import REFUSALS, FeedBoard
+from hub.http import Api, Health, Page
+from hub.market_api import MarketApi
 from hub.metrics import Metrics
+from hub.parts import Part
 from hub.secret import public_key_pem
 from hub.session import Services
 from schemas.errors import CloseCode, SettingsError, Unavailable
@@ -48,9 +56,6 @@ PURGE_EVERY = 600
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _DEMO_TOKEN_S = 12 * 3600.0
-
-Part = tuple[str, Callable[[], Coroutine[Any, Any, None]]]
-"""A task's name, and what it runs until cancelled."""
 
 
 class _App(Starlette):
@@ -83,14 +88,19 @@ class Web:
         names: ChannelNames,
         engine: AsyncEngine,
         instruments: Instruments,
+        plans: Plans | None = None,
     ) -> None:
         self._settings = settings
+        self._plans = plans or Plans()
         self._secret = secret
         self._broker = broker
         self._engine = engine
-        self._instruments = instruments
+        self.instruments = instruments
+        """May be replaced at any time by a newer list."""
         self.fanout = Fanout(settings.flush_interval_s)
         self.registry = Registry(broker, self.fanout)
+        self._demand = Demand(self.registry, broker)
+        self._board = FeedBoard(self.registry, broker, listed=self._listed)
         self.revocations = Revocations(engine)
         self._revocations_tried = asyncio.Event()
         self._remote_keys = RemoteKeys(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
@@ -109,6 +119,9 @@ class Web:
             verify=self.verify,
             known_symbol=self._may_exist,
             heartbeat_s=settings.heartbeat_interval_s,
+            delay_of=self._delay_of,
+            refusal=self._board.refusal,
+            indicator_names=_indicator_names,
         )
         self.connections = Connections(
             self._services,
@@ -133,6 +146,8 @@ class Web:
             ("web.connections", self.connections.run),
             ("web.revocations", self._follow_revocations),
             ("web.status", self._follow_status),
+            ("web.demand", self._demand.run),
+            ("web.feed_board", self._board.run),
         ]
         if self._remote_keys is not None:
             parts.append(("web.keys", self._remote_keys.run))
@@ -209,10 +224,12 @@ class Web:
 
     async def _follow_status(self) -> None:
         await self.registry.watch(self._feeds_status, self._hear_feeds)
+        await self.registry.watch(REFUSALS, self._board.hear_refusals)
         await asyncio.Event().wait()
 
     def _hear_feeds(self, update: Update) -> None:
         self.connections.feeds = update.fields
+        self._board.hear_status(update)
 
     # -- the application ------------------------------------------------------------------------------------------
 
@@ -223,18 +240,24 @@ class Web:
             verify=self.verify,
             tickets=self._tickets,
             revoke=self.revoke,
-            listed=self._listed,
+        )
+        market = MarketApi(
+            broker=self._broker,
+            names=names,
+            verify=self.verify,
+            instruments=lambda: self.instruments,
+            history=CandleHistory(self._engine),
+            delay_of=self._delay_of,
         )
         health = Health(
             checks={"broker": self._broker.check, "database": lambda: database.check(self._engine)},
             facts=self._facts,
         )
-        page = Page(
-            symbols=[(one.exchange, one.symbol) for one in self._instruments][:100], demo_token=self._demo_token
-        )
+        page = Page(symbols=[(one.exchange, one.symbol) for one in self.instruments][:100], demo_token=self._demo_token)
         return _App(
             self.connections,
             routes=[
+                Mount("/api/v1/market", routes=market.routes),
                 Mount("/api/v1", routes=api.routes),
                 Route("/health", health.health),
                 Route("/health/detailed", health.detailed),
@@ -267,7 +290,13 @@ class Web:
         return not self._settings.strict_symbols or channel.symbol is None or self._listed(channel)
 
     def _listed(self, channel: Channel) -> bool:
-        return self._instruments.get(channel.exchange or "", channel.symbol or "") is not None
+        return self.instruments.get(channel.exchange or "", channel.symbol or "") is not None
+
+    def _delay_of(self, identity: Identity, channel: Channel) -> int:
+        if channel.exchange is None:
+            return 0
+        delay_s = self._plans.delay_s(identity, channel.exchange)
+        return delay_s if channel.namespace.policy is Policy.LATEST else 0
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -312,6 +341,10 @@ class Web:
             metrics.gauge("broker_connected", "1: the broker is in this process.", lambda: 1.0)
             metrics.gauge("broker_lag_seconds", "0: the broker is in this process.", lambda: 0.0)
         return metrics
+
+
+def _indicator_names(asked: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(parse(one).text for one in asked))
 
 
 def _public_key(setting: str) -> str:

@@ -35,6 +35,10 @@ class SignalPayload(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     stop_loss: Decimal | None = None
     ml_score: Annotated[float, Meta(ge=-1e6, le=1e6)] | None = None
     reason: Annotated[str, Meta(max_length=4000)] | dict[str, Any] | None = None
+    id: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+    timeframe: Annotated[str, Meta(max_length=8)] | None = None
+    status: Annotated[str, Meta(pattern="^(ACTIVE|CLOSED|EXPIRED)$")] | None = None
+    time: Annotated[str, Meta(max_length=40)] | None = None
 
 
 def _bounded(raw: bytes) -> None:

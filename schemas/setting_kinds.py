@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from schemas.durations import Seconds, duration_text, parse_duration
+from schemas.market import EXCHANGES
 from schemas.secret import Secret, SecretUrl
 
 T = TypeVar("T")
@@ -48,6 +49,22 @@ def _positive(text: str) -> float:
     if not (math.isfinite(value) and value > 0):
         raise ValueError(expected)
     return value
+
+
+def _speed(text: str) -> float:
+    return 0.0 if text == "0" else _positive(text)
+
+
+def _places(text: str) -> tuple[str, ...]:
+    expected = "expected EXCHANGE:SYMBOL, comma separated, such as NSE:RELIANCE,NSE:NIFTY 50"
+    chosen = tuple(dict.fromkeys(part.strip().upper() for part in text.split(",")))
+    for place in chosen:
+        exchange, _, symbol = place.partition(":")
+        if exchange not in EXCHANGES or not re.fullmatch(
+            r"[\x21-\x39\x3b-\x7e](?:[\x20-\x39\x3b-\x7e]*[\x21-\x39\x3b-\x7e])?", symbol
+        ):
+            raise ValueError(expected)
+    return chosen
 
 
 def duration(low: str, high: str) -> Kind[Seconds]:
@@ -214,6 +231,8 @@ def _path(text: str) -> Path:
 TEXT = Kind(words="text", parse=_phrase)
 TRUTH = Kind(words="true or false", parse=_truth)
 NUMBER_ABOVE_0 = Kind(words="number", parse=_positive)
+SPEED = Kind(words="number, 0 for as fast as possible", parse=_speed)
+PLACES = Kind(words="EXCHANGE:SYMBOL, comma separated", parse=_places)
 PATH = Kind(words="path", parse=_path)
 HOST = Kind(words="address or host name", parse=_host)
 PREFIX = Kind(words="text", parse=_prefix)

@@ -136,6 +136,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit_time_window_s: Annotated[
         Seconds, _means("RATE_LIMIT_TIME_WINDOW", "15m", LIMITS, _SPAN, "How long that window is. Not used yet.")
     ]
+    plans_file: Annotated[
+        Path | None,
+        _means(
+            "PLANS_FILE",
+            "",
+            LIMITS,
+            kinds.PATH,
+            "A TOML file that says per plan and exchange: real-time, delayed or none. Empty: all in real time.",
+        ),
+    ]
     max_connections: Annotated[
         int,
         _means(
@@ -170,18 +180,64 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         _means("FEED", "simulator", SOURCES, kinds.several_of(*FEEDS), "Where prices come from."),
     ]
+    feed_symbols: Annotated[
+        tuple[str, ...],
+        _means(
+            "FEED_SYMBOLS",
+            "",
+            SOURCES,
+            kinds.PLACES,
+            "Instruments that are always carried, heard or not; the others only while somebody hears them.",
+        ),
+    ]
+    feed_mode: Annotated[
+        str,
+        _means(
+            "FEED_MODE",
+            "full",
+            SOURCES,
+            kinds.one_of("ltp", "quote", "full"),
+            "How much of each instrument is asked of a broker; depth comes with full alone.",
+        ),
+    ]
+    sessions_file: Annotated[
+        Path | None,
+        _means(
+            "SESSIONS_FILE",
+            "",
+            SOURCES,
+            kinds.PATH,
+            "A TOML file with holidays, special hours and halts that the calendar doesn't know; read when it changes.",
+        ),
+    ]
+    record_file: Annotated[
+        Path | None,
+        _means(
+            "RECORD_FILE", "", SOURCES, kinds.PATH, "Record all that comes over brokers' wires here, for `FEED=replay`."
+        ),
+    ]
     replay_file: Annotated[
         Path | None,
-        _means("REPLAY_FILE", "", SOURCES, kinds.PATH, "The recording that `FEED=replay` plays. Not used yet."),
+        _means(
+            "REPLAY_FILE",
+            "",
+            SOURCES,
+            kinds.PATH,
+            "What `FEED=replay` plays: a recording, a CSV of ticks or candles, or a bhavcopy.",
+        ),
     ]
     replay_speed: Annotated[
         float,
+        _means("REPLAY_SPEED", "1", SOURCES, kinds.SPEED, "How many times as fast as it was recorded."),
+    ]
+    signals_timeframe: Annotated[
+        str,
         _means(
-            "REPLAY_SPEED",
-            "1",
+            "SIGNALS_TIMEFRAME",
+            "15m",
             SOURCES,
-            kinds.NUMBER_ABOVE_0,
-            "How many times as fast as it was recorded. Not used yet.",
+            kinds.one_of("off", "1m", "3m", "5m", "15m", "30m", "1h", "1d"),
+            "The candles that trading signals are made from; `off` makes none.",
         ),
     ]
     simulator_rate: Annotated[
@@ -276,10 +332,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ]
     ml_service_url: Annotated[
         str | None,
-        _means("ML_SERVICE_URL", "", SERVICES, kinds.WEB_URL, "The service that scores signals. Not used yet."),
+        _means(
+            "ML_SERVICE_URL",
+            "",
+            SERVICES,
+            kinds.WEB_URL,
+            "The service that scores signals, asked at `/predict`. Empty: the rules alone.",
+        ),
     ]
     ml_service_timeout_s: Annotated[
-        Seconds, _means("ML_SERVICE_TIMEOUT", "30s", SERVICES, _WAIT, "How long its answer may take. Not used yet.")
+        Seconds, _means("ML_SERVICE_TIMEOUT", "30s", SERVICES, _WAIT, "How long its answer may take.")
     ]
     log_level: Annotated[
         str,

@@ -1,9 +1,12 @@
 """The questions, each a function from how much to measure to a table."""
 
 from bench.questions.asking import Options, Question
+from bench.questions.candles import candles
 from bench.questions.connections import handshakes, memory, stalled
+from bench.questions.decoding import packets_to_ticks
 from bench.questions.deliveries import channel, crowd, fanout, latency
 from bench.questions.prices import bytes_per_update, through_redis
+from bench.questions.symbols import masters, search
 
 QUESTIONS: dict[str, Question] = {
     "fanout": fanout,
@@ -15,6 +18,10 @@ QUESTIONS: dict[str, Question] = {
     "stalled": stalled,
     "redis": through_redis,
     "bytes": bytes_per_update,
+    "candles": candles,
+    "decoding": packets_to_ticks,
+    "search": search,
+    "masters": masters,
 }
 
 __all__ = ["QUESTIONS", "Options", "Question"]

@@ -48,7 +48,7 @@ class FickleBroker(MemoryBroker):
         self.away = False
         self.asked = 0
 
-    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]]) -> None:
+    async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]], *, fence: Fence | None = None) -> None:
         self.asked += 1
         if self.away:
             raise Unavailable("redis", "connection refused")
@@ -205,7 +205,7 @@ async def test_a_symbol_that_makes_no_channel_spares_the_others(
 
 async def test_a_bug_in_the_broker_is_not_hidden(broker: FickleBroker, names: ChannelNames) -> None:
     class Broken(FickleBroker):
-        async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]]) -> None:
+        async def publish_latest(self, batch: Sequence[tuple[Channel, bytes]], *, fence: Fence | None = None) -> None:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -286,6 +286,51 @@ async def test_a_change_is_told_within_half_a_second(
         await timer.pass_by(7)
     told = [orjson.loads(one.payload)["NSE"] for one in listener.publications]
     assert told == ["live", "closed", "live", "stale"]
+
+
+async def test_a_sessions_change_is_told_at_its_second(broker: FickleBroker, names: ChannelNames, timer: Timer) -> None:
+    opens_s = timer.now_s + 10.317
+    wall = Publisher(broker, names, clock=timer.clock, wall=timer.clock, sleep=timer.sleep)
+    told_s: list[float] = []
+
+    def session_of(exchange: str) -> MarketSession:
+        if exchange == "MCX":
+            return MarketSession(MarketState.CONTINUOUS)
+        if timer.now_s < opens_s:
+            return MarketSession(MarketState.PRE_OPEN, round(opens_s * 1000))
+        told_s.append(timer.now_s)
+        return MarketSession(MarketState.CONTINUOUS, round(opens_s * 1000) + 10**7)
+
+    async with listening(broker, names, "status:market"), running(wall.status_market(["MCX", "NSE"], session_of)):
+        await timer.pass_by(12)
+    assert told_s[0] - opens_s < 0.0011
+
+
+async def test_a_phase_and_provisional_hours_are_told(
+    broker: FickleBroker, names: ChannelNames, publisher: Publisher, timer: Timer
+) -> None:
+    session = MarketSession(
+        MarketState.PRE_OPEN, UNTIL_MS, "limit_entry", phase_until_ms=UNTIL_MS - 60_000, provisional=True
+    )
+    async with running(publisher.status_market(["NSE"], lambda _: session)):
+        await timer.pass_by(0)
+    assert (await value(broker, names, "status:market"))["NSE"] == {
+        "state": "pre_open",
+        "until": "2026-11-23T15:15:00+05:30",
+        "phase": "limit_entry",
+        "provisional": True,
+    }
+
+
+async def test_an_exchange_that_is_carried_later_is_told(
+    broker: FickleBroker, names: ChannelNames, publisher: Publisher, timer: Timer
+) -> None:
+    exchanges = ["NSE"]
+    async with running(publisher.status_market(exchanges, lambda _: OPEN)):
+        await timer.pass_by(1)
+        exchanges.append("MCX")
+        await timer.pass_by(0.5)
+        assert set(await value(broker, names, "status:market")) == {"NSE", "MCX", "time"}
 
 
 async def test_a_status_that_was_not_heard_is_told_again(

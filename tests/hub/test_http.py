@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hub.http import EXCEPTION_HANDLERS, MAX_BODY_BYTES
+from hub.envelope import EXCEPTION_HANDLERS
+from hub.requests import MAX_BODY_BYTES
 from hub.server import listen, server_for
 from tests.hub.live import WAIT_S, Hub, bearer, request, running, token
 from tests.servers import RedisServer, free_port

@@ -12,7 +12,9 @@ from schemas import publications
 from schemas.market import (
     IST,
     PRICE_SCALE,
+    Auction,
     Depth,
+    Greeks,
     Level,
     MarketPayload,
     MarketState,
@@ -23,6 +25,12 @@ from schemas.market import (
     tick_payload,
 )
 
+AUCTION = {
+    "indicative_price": "price",
+    "indicative_quantity": "quantity",
+    "reference_price": "reference_price",
+    "imbalance_quantity": "imbalance_quantity",
+}
 PRICES = st.integers(1, 10**6 * PRICE_SCALE)
 QUANTITIES = st.integers(0, 2**62)
 TIMES = st.integers(0, 4_000_000_000_000)
@@ -30,7 +38,8 @@ DECIMALS = frozenset(
     {"open", "high", "low", "close", "bid", "ask", "average_price", "lower_circuit", "upper_circuit"}
     | {"year_low", "year_high"}
 )
-COUNTS = frozenset(Tick.__struct_fields__) - DECIMALS - {"exchange", "symbol", "price", "time_ms", "state"}
+COUNTS = frozenset(Tick.__struct_fields__) - DECIMALS
+COUNTS -= {"exchange", "symbol", "price", "time_ms", "last_trade_ms", "state", "auction", "greeks"}
 
 
 def plain_time(time_ms: int) -> str:
@@ -38,20 +47,45 @@ def plain_time(time_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds")
 
 
+def plain_value(tick: Tick, name: str) -> object:
+    """What a field of MarketPayload holds; None where the tick doesn't know it."""
+    part, own = {"auction": (tick.auction, AUCTION.get(name, "")), "greeks": (tick.greeks, name)}.get(
+        "auction" if name in AUCTION else "greeks" if name in Greeks.__struct_fields__ else "", (tick, name)
+    )
+    if name == "last_trade_time":
+        return None if tick.last_trade_ms is None else plain_time(tick.last_trade_ms)
+    value = None if part is None else getattr(part, own)
+    scaled_down = name == "price" or name in DECIMALS or (name in AUCTION and name.endswith("price"))
+    return value / PRICE_SCALE if scaled_down and value is not None else value
+
+
 def plain_payload(tick: Tick) -> bytes:
     """Each field of MarketPayload in its order, if the tick knows it."""
+    change = tick.price - tick.close if tick.close else None
     fields: dict[str, object] = {}
     for name in MarketPayload.__struct_fields__:
-        if name in {"change", "change_percent"}:
-            if tick.close:
-                change = tick.price - tick.close
-                fields[name] = change / PRICE_SCALE if name == "change" else round(change * 100 / tick.close, 2)
-        elif name == "time":
-            fields[name] = plain_time(tick.time_ms)
-        elif getattr(tick, name) is not None:
-            value = getattr(tick, name)
-            fields[name] = value / PRICE_SCALE if name == "price" or name in DECIMALS else value
+        match name:
+            case "change":
+                value: object = None if change is None else change / PRICE_SCALE
+            case "change_percent":
+                value = None if change is None or not tick.close else round(change * 100 / tick.close, 2)
+            case "time":
+                value = plain_time(tick.time_ms)
+            case _:
+                value = plain_value(tick, name)
+        if value is not None:
+            fields[name] = value
     return msgspec.json.encode(fields)
+
+
+AUCTIONS = st.builds(
+    Auction,
+    price=st.none() | PRICES,
+    quantity=st.none() | QUANTITIES,
+    reference_price=st.none() | PRICES,
+    imbalance_quantity=st.none() | st.integers(0, 10**12),
+)
+GREEKS = st.builds(Greeks, **{name: st.none() | st.floats(-1e9, 1e9) for name in Greeks.__struct_fields__})
 
 
 @st.composite
@@ -64,6 +98,9 @@ def ticks(draw: st.DrawFn) -> Tick:
         price=draw(PRICES),
         time_ms=draw(TIMES),
         state=draw(st.none() | st.sampled_from(MarketState)),
+        last_trade_ms=draw(st.none() | TIMES),
+        auction=draw(st.none() | AUCTIONS),
+        greeks=draw(st.none() | GREEKS),
         **known,
         **counted,
     )

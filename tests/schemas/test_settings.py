@@ -160,7 +160,7 @@ def test_each_setting_reaches_its_field() -> None:
         ("FEED", "simulator,", "FEED: expected some of simulator, replay"),
         ("FEED", "simulator,simulator", "FEED: expected each at most once, got 'simulator,simulator'"),
         ("FEED", "replay", "REPLAY_FILE: required with FEED=replay"),
-        ("REPLAY_SPEED", "0", "REPLAY_SPEED: expected a number above 0, got '0'"),
+        ("REPLAY_SPEED", "-1", "REPLAY_SPEED: expected a number above 0, got '-1'"),
         ("REPLAY_SPEED", "nan", "REPLAY_SPEED: expected a number above 0, got 'nan'"),
         ("REDIS_PREFIX", "{hub}:", "REDIS_PREFIX: expected 1 to 64 ASCII characters"),
         ("REDIS_PREFIX", "hub*", "REDIS_PREFIX: expected 1 to 64 ASCII characters"),

@@ -10,8 +10,17 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the tables."""
+    """Add `configuration`."""
+    op.create_table(
+        "configuration",
+        sa.Column("key", sa.String(128), nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_by", sa.String(128), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_configuration")),
+    )
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop `configuration`."""
+    op.drop_table("configuration")

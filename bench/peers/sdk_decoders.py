@@ -1,0 +1,55 @@
+"""The vendors' own decoders, timed in the peers' environment.
+
+Control protocol, one JSON object a line, each answered by one: `{"sdk": "kiteconnect"}` says whether that decoder is
+here: `{"missing": null}`, or why it is not. With `"frame": <hex>, "window_s": 0.2` it decodes the frame for so long and
+answers with `{"us": <CPU time of one frame>}`.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+Decode = Callable[[bytes], object]
+
+
+def kiteconnect() -> Decode:
+    """Zerodha: what its ticker calls for every binary frame; a list of dictionaries."""
+    from kiteconnect import KiteTicker  # noqa: PLC0415 - only where it is asked for
+
+    return KiteTicker("key", "token")._parse_binary  # noqa: SLF001 - the SDK has no public decoder
+
+
+SDKS: dict[str, Callable[[], Decode]] = {"kiteconnect": kiteconnect}
+"""A line for each SDK, by its distribution's name; to be called once."""
+
+
+def frame_us(decode: Decode, frame: bytes, window_s: float) -> float:
+    """Microseconds of CPU that one frame takes, over a window; garbage is collected as in a feed's life."""
+    frames, began = 0, time.process_time()
+    while (spent := time.process_time() - began) < window_s:
+        for _ in range(100):
+            decode(frame)
+        frames += 100
+    return spent / frames * 1e6
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    ready: dict[str, Decode] = {}
+    for line in sys.stdin:
+        command = json.loads(line)
+        name = command["sdk"]
+        try:
+            decode = ready[name] if name in ready else ready.setdefault(name, SDKS[name]())
+        except ImportError as exc:
+            answer: dict[str, object] = {"missing": str(exc)}
+        else:
+            answer = {"missing": None}
+            if "frame" in command:
+                answer = {"us": frame_us(decode, bytes.fromhex(command["frame"]), command["window_s"])}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Prices that no feed of ours brings: outsiders publish them, and candles are made of them all the same."""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+import msgspec
+
+from channels.channel import ChannelNames
+from channels.registry import Registry
+from channels.shape import Update
+from channels.state import Watcher
+from feeds.interest import Place
+from schemas.errors import CommandError
+from schemas.market import MarketPayload, Tick, scaled
+
+log = logging.getLogger("tickhub.feeds.outside")
+
+MAX_WATCHED = 10_000
+
+_decode = msgspec.json.Decoder(MarketPayload).decode
+
+Take = Callable[[Sequence[Tick], Update], None]
+"""Takes one price, and the update that it came with; must neither wait nor raise."""
+
+
+class OutsidePrices:
+    """Hears `market:` channels and hands on what they say as ticks. `wall_ms` stands in where no time is said."""
+
+    def __init__(self, registry: Registry, names: ChannelNames, take: Take, wall_ms: Callable[[], int]) -> None:
+        self._registry = registry
+        self._names = names
+        self._take = take
+        self._wall_ms = wall_ms
+        self._watched: dict[Place, Watcher] = {}
+
+    async def follow(self, places: Collection[Place]) -> None:
+        """From now on hear exactly these instruments, up to MAX_WATCHED."""
+        wanted = dict.fromkeys(list(places)[:MAX_WATCHED])
+        for place in [one for one in self._watched if one not in wanted]:
+            self._registry.unwatch(self._names.parse(_name(place)), self._watched.pop(place))
+        for place in wanted:
+            if place not in self._watched:
+                await self._begin(place)
+
+    async def _begin(self, place: Place) -> None:
+        try:
+            channel = self._names.parse(_name(place))
+        except CommandError:
+            return
+
+        def hear(update: Update) -> None:
+            self._hear(place, update)
+
+        self._watched[place] = hear
+        await self._registry.watch(channel, hear)
+
+    def _hear(self, place: Place, update: Update) -> None:
+        try:
+            said = _decode(update.payload)
+        except msgspec.MsgspecError:  # the value was kept by a release with other fields
+            log.warning("outside.unreadable", extra={"exchange": place[0], "symbol": place[1]})
+            return
+        self._take([_tick(place, said, self._wall_ms())], update)
+
+
+def _name(place: Place) -> str:
+    return f"market:{place[0]}:{place[1]}"
+
+
+def _tick(place: Place, said: MarketPayload, now_ms: int) -> Tick:
+    """What was said as a tick. A time that was not said, or lies ahead, is now."""
+    time_ms = now_ms
+    if said.time is not None:
+        time_ms = min(now_ms, int(datetime.fromisoformat(said.time).timestamp() * 1000))
+
+    def price(value: float | None) -> int | None:
+        return None if value is None else scaled(value)
+
+    return Tick(
+        exchange=place[0],
+        symbol=place[1],
+        price=scaled(said.price),
+        time_ms=time_ms,
+        state=said.state,
+        open=price(said.open),
+        high=price(said.high),
+        low=price(said.low),
+        close=price(said.close),
+        volume=said.volume,
+        last_quantity=said.last_quantity,
+        open_interest=said.open_interest,
+    )

@@ -1,0 +1,489 @@
+"""The role `feeds`: prices in, and everything that is computed from them. Constructed here and nowhere else.
+
+    feeds ──► take ──► gate ──► candles, indicators, signals ──► publisher ──► broker
+                                                                     └──────► delay line
+
+Of all processes with the same FEED one works, which a lease sees to; the others stand by, with their lists of
+instruments loaded, and take over within seconds. What a process that lost the lease unawares still says is refused by
+the broker (`channels.lease`).
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from auth.plans import Plans
+from channels.broker import Broker, Clock
+from channels.channel import ChannelNames
+from channels.lease import Fence
+from channels.registry import Registry
+from channels.shape import Update as Heard
+from feeds.allotment import Allotment, allot
+from feeds.angel import Angel
+from feeds.candle_history import CandleHistory
+from feeds.candle_worker import CandleWorker, Name
+from feeds.candles import CandleEngine
+from feeds.configuration import Configuration
+from feeds.credentials import read_credentials
+from feeds.delay import DelayLine
+from feeds.dhan import Dhan
+from feeds.directory import Directory
+from feeds.errors import BadFile
+from feeds.feed import Feed, FeedStatus, Publish, Refusal, Update
+from feeds.fyers import Fyers
+from feeds.halts import MarketHalts
+from feeds.hours import MAIN_CLASS, SessionClass, session_class
+from feeds.instrument_store import InstrumentStore
+from feeds.instruments import Instrument, Listing
+from feeds.interest import CandlePlace, Interest, Place
+from feeds.kite import Kite
+from feeds.live_indicators import LiveIndicators
+from feeds.master_loader import MasterLoader
+from feeds.masters import VENDORS
+from feeds.outside import OutsidePrices
+from feeds.prediction import PredictionService
+from feeds.publisher import Publisher
+from feeds.recording import RecordedSource, Recorder
+from feeds.replay import ReplayFeed
+from feeds.runner import BrokerFeed
+from feeds.sanity import Gate
+from feeds.session_overrides import OverridesFile
+from feeds.session_watch import SessionWatch
+from feeds.sessions import MarketSession, Sessions, ist_day, next_day_ms
+from feeds.shoonya import Shoonya
+from feeds.signal_store import SignalStore
+from feeds.signal_worker import SignalWorker
+from feeds.simulator import MarketHours, Simulator
+from feeds.source import Source
+from feeds.upstox import Upstox
+from hub import database
+from hub.feed_board import REFUSALS, encode_refusals
+from hub.fetch import fetch
+from hub.metrics import Metrics
+from hub.parts import Part
+from schemas.errors import SettingsError, Unavailable
+from schemas.market import MarketState, Tick
+from schemas.settings import Settings
+
+log = logging.getLogger("tickhub.hub.feeds")
+
+SOURCES: Mapping[str, Callable[[str], Source]] = {
+    "kite": lambda _: Kite(),
+    "upstox": Upstox,
+    "angel": lambda _: Angel(),
+    "dhan": lambda _: Dhan(),
+    "fyers": Fyers,
+    "shoonya": lambda _: Shoonya(),
+}
+"""The brokers' protocols by their names in the settings; each is made for a mode."""
+
+ALLOT_S = 0.25
+"""How soon a first subscriber's wish reaches the vendor."""
+MIGRATE_RETRY_S = 2.0
+_DAY_MS = 86_400_000
+_TRADED = frozenset({MarketState.CONTINUOUS, MarketState.POST_CLOSE, None})
+
+
+class Feeds:
+    """One instance of the role. `environ` reads the environment anew: credentials change while we run."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        broker: Broker,
+        names: ChannelNames,
+        engine: AsyncEngine,
+        registry: Registry,
+        plans: Plans,
+        environ: Callable[[], Mapping[str, str]],
+    ) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._names = names
+        self._engine = engine
+        self._environ = environ
+        self.sessions = Sessions()
+        self._recorder = Recorder(settings.record_file) if settings.record_file is not None else None
+        self._replay = self._replay_feed() if "replay" in settings.feed else None
+        self._loaders: list[MasterLoader] = []
+        self.feeds: list[Feed] = [self._feed(name) for name in settings.feed]
+        self._wall: Clock = self._replay.now_s if self._replay is not None and len(self.feeds) == 1 else time.time
+        self._lease = broker.lease(f"feeds:{','.join(sorted(settings.feed))}")
+        self._interest = Interest(_places(settings.feed_symbols))
+        self._allotment = Allotment({})
+        self._owners: dict[Place, str | None] = {}
+        self._wanted: dict[str, list[Place]] = {}
+        self.exchanges: list[str] = ["NSE", "BSE"]
+        self.gate = Gate(self.sessions, self.find)
+        self._halts = MarketHalts(self.sessions)
+        self.publisher = Publisher(broker, names, wall=self._wall)
+        self.delay = self._delay_line(plans)
+        if self.delay is not None:
+            self.publisher.on_published.append(self.delay.write)
+        self.history = CandleHistory(engine)
+        self._indicators = LiveIndicators(
+            self.history, lambda: self._interest.candles, sleep=asyncio.sleep, wall=self._wall
+        )
+        self.candles = CandleWorker(
+            CandleEngine(opens_ms=self._opens_ms, closes_ms=self._closes_ms),
+            publish=self._publish_candles,
+            wanted=self._wanted_candles,
+            history=self.history,
+            annotate=self._indicators.annotate,
+            clock=self._wall,
+        )
+        self._prediction = _prediction_service(settings)
+        self.signals = self._signal_worker()
+        self._outside = OutsidePrices(registry, names, self._take_outside, self._now_ms)
+
+    @property
+    def parts(self) -> list[Part]:
+        """What runs in every process of the role; the work itself only where the lease is held."""
+        file = self._settings.sessions_file
+        watch = SessionWatch(
+            self.sessions,
+            file=OverridesFile(file) if file is not None else None,
+            configuration=Configuration(self._engine, wall=time.time),
+        )
+        parts: list[Part] = [("feeds.work", self._run), ("feeds.sessions", watch.run)]
+        parts += [(f"feeds.master.{number}", loader.run) for number, loader in enumerate(self._loaders)]
+        if self._recorder is not None:
+            parts.append(("feeds.recorder", self._recorder.run))
+        return parts
+
+    @property
+    def working(self) -> bool:
+        """Whether this process is the one that works."""
+        return self._lease.held
+
+    async def open(self) -> None:
+        """Look at what is to be replayed. Raises SettingsError where it can't be."""
+        if self._replay is None:
+            return
+        try:
+            await self._replay.open()
+        except BadFile as exc:
+            raise SettingsError([f"REPLAY_FILE: {exc}"]) from exc
+        except OSError as exc:
+            raise SettingsError([f"REPLAY_FILE: can't read {self._settings.replay_file}: {exc.strerror}"]) from exc
+
+    @property
+    def replayed(self) -> Sequence[Instrument]:
+        """The instruments of the file that is replayed."""
+        return self._replay.instruments if self._replay is not None else ()
+
+    def find(self, exchange: str, symbol: str) -> Instrument | None:
+        """An instrument that some feed lists."""
+        return next((found for feed in self.feeds if (found := feed.find(exchange, symbol)) is not None), None)
+
+    def session_of(self, exchange: str) -> MarketSession:
+        """What an exchange does now."""
+        if self._around_the_clock and exchange in ("NSE", "BSE"):
+            return MarketSession(MarketState.CONTINUOUS)
+        return self.sessions.session(exchange, self._now_ms())
+
+    def measure(self, metrics: Metrics) -> None:
+        """Add what can be counted here to `/metrics`."""
+        publisher, gate, candles = self.publisher, self.gate, self.candles
+        metrics.gauge("feeds_working", "1 where this process has the feeds.", lambda: float(self.working))
+        metrics.counter("feed_updates", "Updates that the broker took from feeds.", lambda: publisher.published)
+        metrics.counter("feed_dropped", "Updates lost while the broker was away.", lambda: publisher.dropped)
+        metrics.counter("feed_refused", "Updates that make no channel.", lambda: publisher.refused)
+        metrics.counter_by(
+            "ticks_refused", "Ticks that can't be true, by reason.", "reason", lambda: _counts(gate.refused)
+        )
+        metrics.counter_by(
+            "ticks_odd", "Ticks that passed all the same, by reason.", "reason", lambda: _counts(gate.odd)
+        )
+        metrics.counter("candles", "Candles published.", lambda: candles.published)
+        metrics.counter("candles_unwritten", "Candles lost while the database was away.", lambda: self.history.dropped)
+        metrics.gauge("feed_instruments", "Instruments subscribed at vendors.", self._instrument_count)
+        metrics.counter_by("feed_bad", "Frames and parts that make no sense, by reason.", "reason", self._bad)
+
+    def _instrument_count(self) -> float:
+        return float(sum(feed.status.instruments for feed in self.feeds))
+
+    def _bad(self) -> dict[str, float]:
+        found: Counter[str] = Counter()
+        for feed in self.feeds:
+            if isinstance(feed, BrokerFeed | ReplayFeed):
+                found.update({f"{feed.name}:{reason}": count for reason, count in feed.bad.items()})
+        return _counts(found)
+
+    # -- making -----------------------------------------------------------------------------------------------------
+
+    def _feed(self, name: str) -> Feed:
+        settings = self._settings
+        match name:
+            case "simulator":
+                return Simulator(
+                    seed=settings.simulator_seed,
+                    ticks_per_second=settings.simulator_rate,
+                    market_hours=MarketHours(settings.simulator_hours),
+                    symbols=settings.simulator_symbols,
+                    sessions=self.sessions,
+                )
+            case "replay" if self._replay is not None:
+                return self._replay
+            case _:
+                return self._broker_feed(name)
+
+    def _replay_feed(self) -> ReplayFeed:
+        path, speed = self._settings.replay_file or Path(), self._settings.replay_speed
+        return ReplayFeed(path, source_of=lambda name: SOURCES[name]("full"), speed=speed)
+
+    def _broker_feed(self, name: str) -> BrokerFeed:
+        source = SOURCES[name](self._settings.feed_mode)
+        feed = BrokerFeed(
+            RecordedSource(source, self._recorder) if self._recorder is not None else source,
+            directory=Directory(),
+            credentials=lambda: read_credentials(name, source.credential_names, self._environ),
+            session_of=self.session_of,
+            mode=self._settings.feed_mode,
+        )
+
+        async def put_in_force(listings: Sequence[Listing]) -> None:
+            feed.directory = await asyncio.to_thread(Directory, listings)
+
+        local = self._environ().get(f"{name.upper()}_INSTRUMENTS", "")
+        self._loaders.append(
+            MasterLoader(
+                VENDORS[name],
+                InstrumentStore(self._engine),
+                fetch=fetch,
+                on_listings=put_in_force,
+                is_trading_day=self._is_trading_day,
+                path=Path(local) if local else None,
+            )
+        )
+        return feed
+
+    def _is_trading_day(self, day: date) -> bool:
+        return self.sessions.trades_on(SessionClass.CASH, day)
+
+    def _delay_line(self, plans: Plans) -> DelayLine | None:
+        if not plans.delays_s:
+            return None
+        return DelayLine(
+            self._settings.data_dir / "delay", plans.delays_s, self._names, self.publisher.publish_payloads
+        )
+
+    def _signal_worker(self) -> SignalWorker | None:
+        timeframe = self._settings.signals_timeframe
+        if timeframe == "off":
+            return None
+        worker = SignalWorker(
+            SignalStore(self._engine),
+            self._publish_signal,
+            history=self._last_bars,
+            tick_size_of=self._tick_size,
+            predict=self._prediction.predict if self._prediction is not None else None,
+            timeframe=timeframe,
+            larger="1d" if timeframe in ("1h", "1d") else "1h",
+            clock=self._wall,
+        )
+        self.candles.on_closed.append(worker.on_closed_bar)
+        return worker
+
+    def _tick_size(self, exchange: str, symbol: str) -> int | None:
+        found = self.find(exchange, symbol)
+        return None if found is None else found.tick_size
+
+    # -- working ----------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> NoReturn:
+        await self._lease.hold(self._work)
+
+    async def _work(self, fence: Fence) -> NoReturn:
+        self.publisher.fence = fence
+        await self._migrate()
+        await self.candles.restore()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for feed in self.feeds:
+                    group.create_task(feed.run(self._publish_of(feed)), name=f"feeds.{feed.name}")
+                for name, part in self._working_parts():
+                    group.create_task(part(), name=name)
+                if self._prediction is not None:
+                    await group.create_task(self._keep_prediction(), name="feeds.prediction")
+        finally:
+            self.candles.stop()
+            await self._flush()
+        raise AssertionError("the parts never end by themselves")
+
+    def _working_parts(self) -> list[Part]:
+        parts: list[Part] = [
+            ("feeds.allot", self._allot),
+            ("feeds.market", lambda: self.publisher.status_market(self.exchanges, self.session_of)),
+            ("feeds.status", lambda: self.publisher.status_feeds(self.exchanges, self.session_of, self._statuses)),
+            ("feeds.candles", self.candles.run),
+            ("feeds.history", self.history.run),
+            ("feeds.indicators", self._indicators.run),
+        ]
+        if self.signals is not None:
+            parts.append(("feeds.signals", self.signals.run))
+        if self.delay is not None:
+            parts.append(("feeds.delay", self.delay.run))
+        return parts
+
+    async def _migrate(self) -> None:
+        while True:
+            try:
+                await database.migrate(self._engine)
+            except Unavailable as exc:
+                log.warning("feeds.without_database", extra={"why": exc.why})
+                await asyncio.sleep(MIGRATE_RETRY_S)
+            else:
+                return
+
+    async def _flush(self) -> None:
+        try:
+            await self.history.flush()
+        except Unavailable as exc:
+            log.warning("feeds.unwritten", extra={"why": exc.why})
+
+    async def _keep_prediction(self) -> None:
+        if self._prediction is not None:
+            async with self._prediction:
+                await asyncio.Event().wait()
+
+    def _statuses(self) -> dict[str, FeedStatus]:
+        return {feed.name: feed.status for feed in self.feeds}
+
+    # -- the way of a tick ------------------------------------------------------------------------------------------
+
+    def _publish_of(self, feed: Feed) -> Publish:
+        async def publish(updates: Sequence[Update]) -> None:
+            await self._take(feed, updates)
+
+        return publish
+
+    async def _take(self, feed: Feed, updates: Sequence[Update]) -> None:
+        if len(self.feeds) > 1:
+            updates = [one for one in updates if self._owner(one.exchange, one.symbol) == feed.name]
+        passed = self.gate.sift(updates, self._now_ms())
+        self.candles.take(passed)
+        if self.signals is not None:
+            self._watch_signals(passed)
+        await self.publisher.publish(passed)
+
+    def _watch_signals(self, updates: Sequence[Update]) -> None:
+        if self.signals is None:
+            return
+        on_price = self.signals.on_price
+        for one in updates:
+            if isinstance(one, Tick) and one.state in _TRADED:
+                on_price(one.exchange, one.symbol, one.price, one.time_ms)
+
+    def _owner(self, exchange: str, symbol: str) -> str | None:
+        """Which feed an instrument's prices are taken from."""
+        place = (exchange, symbol)
+        if place not in self._owners:
+            carrier = next((feed.name for feed in self.feeds if feed.find(exchange, symbol) is not None), None)
+            self._owners[place] = self._allotment.owners.get(place, carrier)
+        return self._owners[place]
+
+    def _take_outside(self, ticks: Sequence[Tick], heard: Heard) -> None:
+        self.candles.take(ticks)
+        self._watch_signals(ticks)
+        if self.delay is not None:
+            self.delay.write([(self._names.parse(heard.publication.channel), heard.payload)])
+
+    async def _publish_candles(self, batch: Sequence[tuple[Name, bytes]]) -> None:
+        await self.publisher.publish_payloads([(self._names.parse(":".join(name)), payload) for name, payload in batch])
+
+    async def _publish_signal(self, name: str, payload: bytes, key: str) -> object:
+        return await self._broker.publish(self._names.parse(name), payload, key=key)
+
+    async def _last_bars(self, exchange: str, symbol: str, timeframe: str, count: int) -> Sequence[Any]:
+        return await self.history.between(exchange, symbol, timeframe, 0, int(self._wall()) + 1, limit=count)
+
+    def _wanted_candles(self) -> Collection[CandlePlace]:
+        return self._interest.candles.keys()
+
+    # -- what is wanted ---------------------------------------------------------------------------------------------
+
+    async def _allot(self) -> None:
+        version = -1
+        names: frozenset[str] = frozenset()
+        while True:
+            try:
+                demanded = await self._broker.demanded(version)
+                version, names = demanded.version, names if demanded.names is None else demanded.names
+                await self._divide(names)
+            except Unavailable as exc:
+                log.debug("feeds.demand_unknown", extra={"what": exc.what})
+            await asyncio.sleep(ALLOT_S)
+
+    async def _divide(self, names: frozenset[str]) -> None:
+        now_s = time.monotonic()
+        self._interest.take(names, now_s)
+        found = allot(self._interest.instruments(now_s), self.feeds, int(time.time() * 1000))
+        if found.owners != self._allotment.owners:
+            self._owners.clear()
+        refusals = [*(one for one in found.refusals if one not in self._allotment.refusals)]
+        self._allotment = found
+        for feed in self.feeds:
+            wanted = found.of(feed.name)
+            if wanted != self._wanted.get(feed.name):
+                self._wanted[feed.name] = wanted
+                feed.want(wanted)
+            refusals += feed.take_refusals()
+        self._name_exchanges()
+        await self._outside.follow(found.unlisted)
+        if refusals:
+            await self._refuse(refusals)
+
+    async def _refuse(self, refusals: Sequence[Refusal]) -> None:
+        await self._broker.publish(REFUSALS, encode_refusals(refusals))
+
+    def _name_exchanges(self) -> None:
+        carried = {exchange for exchange, _ in self._allotment.owners}
+        self.exchanges += sorted(carried.difference(self.exchanges))
+
+    # -- hours ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _around_the_clock(self) -> bool:
+        return self._settings.feed == ("simulator",) and self._settings.simulator_hours == MarketHours.ALWAYS
+
+    def _opens_ms(self, exchange: str, symbol: str, moment_ms: int) -> int | None:
+        kind = self._class_of(exchange, symbol, moment_ms)
+        return next_day_ms(moment_ms) - _DAY_MS if kind is None else self.sessions.opens_ms(kind, moment_ms)
+
+    def _closes_ms(self, exchange: str, symbol: str, moment_ms: int) -> int | None:
+        kind = self._class_of(exchange, symbol, moment_ms)
+        return next_day_ms(moment_ms) if kind is None else self.sessions.closes_ms(kind, moment_ms)
+
+    def _class_of(self, exchange: str, symbol: str, moment_ms: int) -> SessionClass | None:
+        """Whose hours an instrument keeps; None around the clock, as what outsiders publish."""
+        instrument = None if self._around_the_clock else self.find(exchange, symbol)
+        if instrument is None or exchange not in MAIN_CLASS:
+            return None
+        return session_class(instrument, ist_day(moment_ms))
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
+
+
+def _counts(counter: Counter[Any]) -> dict[str, float]:
+    return {str(name): float(count) for name, count in counter.items()}
+
+
+def _places(names: Sequence[str]) -> list[Place]:
+    split = (name.partition(":") for name in names)
+    return [(exchange, symbol) for exchange, _, symbol in split]
+
+
+def _prediction_service(settings: Settings) -> PredictionService | None:
+    if settings.ml_service_url is None:
+        return None
+    return PredictionService(settings.ml_service_url, timeout_s=settings.ml_service_timeout_s)
