@@ -41,7 +41,7 @@ format: $(VENV)/.test
 
 # A test holds the generated files equal to the .proto.
 proto: $(VENV)/.test
-	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. feeds/upstox_feed.proto
+	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. feeds/brokers/upstox_feed.proto
 
 # .env.example and the tables of settings are written from schemas/settings.py; a test holds them equal.
 settings: $(VENV)/.run

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from struct import pack
 
-from feeds.angel import Angel
-from feeds.dhan import Dhan
+from feeds.brokers.angel import Angel
+from feeds.brokers.dhan import Dhan
+from feeds.brokers.kite import Kite
+from feeds.brokers.source import Heard, Source
+from feeds.brokers.upstox import Upstox
 from feeds.instruments import Instrument
-from feeds.kite import Kite
-from feeds.source import Heard, Source
-from feeds.upstox import Upstox
 from tests.feeds.brokers import angel, dhan, upstox
 
 _NOW_MS = 1_795_407_301_250

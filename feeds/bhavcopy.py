@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from feeds.instruments import Instrument, Kind, tick_size
+from feeds.listings.symbols import future_name, month_ends, option_name, share_name, underlying_name
 from feeds.price_fields import BadRow, Row, price_of, quantity_of, time_ms_of
-from feeds.symbols import future_name, month_ends, option_name, share_name, underlying_name
 from schemas.market import PRICE_SCALE, MarketState, Tick
 
 COLUMNS = frozenset({"traddt", "sgmt", "src", "fininstrmtp", "tckrsymb", "clspric"})

@@ -2,7 +2,7 @@
 
 A feed connects, decodes and hands on; it knows nothing of sockets, channels or Redis. Each source is one module
 whose decoding is pure (`bytes -> ticks`) and whose I/O is a thin shell around that: brokers' protocols stand behind
-`feeds.source` and share one runner, the simulator and the replay run by themselves.
+`feeds.brokers.source` and share one runner, the simulator and the replay run by themselves.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence

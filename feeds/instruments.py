@@ -131,7 +131,7 @@ class Instruments:
     ) -> list[Instrument]:
         """Those whose symbol or name holds `text` in any case: whole symbols first, then beginnings, then the rest.
 
-        Linear: for the bundled list. A broker's has `feeds.directory.Directory`, which answers quickly.
+        Linear: for the bundled list. A broker's has `feeds.listings.directory.Directory`, which answers quickly.
         """
         wanted = text.strip().casefold()
 

@@ -23,7 +23,7 @@ from feeds.bhavcopy import COLUMNS, closings
 from feeds.errors import BadFile
 from feeds.feed import Update
 from feeds.instruments import Instrument
-from feeds.masters.files import MAX_BYTES, unpacked
+from feeds.listings.masters.files import MAX_BYTES, unpacked
 from feeds.price_fields import BadRow, Row, price_of, quantity_of, time_ms_of
 from schemas.market import EXCHANGES, IST, PRICE_SCALE, Tick
 

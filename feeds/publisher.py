@@ -16,7 +16,7 @@ from channels.broker import Broker, Clock
 from channels.channel import Channel, ChannelNames
 from channels.lease import Fence
 from feeds.feed import FeedStatus, Health, Update
-from feeds.sessions import MarketSession
+from feeds.market_hours.sessions import MarketSession
 from schemas.durations import Seconds
 from schemas.errors import CommandError, Unavailable
 from schemas.market import MarketState, Tick, depth_payload, ist_text, tick_payload

@@ -25,9 +25,9 @@ from typing import BinaryIO, NamedTuple, NoReturn
 import msgspec
 
 from channels.broker import Clock
+from feeds.brokers.source import Conversation, Credentials, Frame, Heard, Http, Mode, Request, Source
 from feeds.errors import BadFile
 from feeds.instruments import Instrument, Listing
-from feeds.source import Conversation, Credentials, Frame, Heard, Http, Mode, Request, Source
 from schemas.durations import Seconds
 
 log = logging.getLogger("tickhub.feeds.recording")
@@ -181,7 +181,7 @@ def _records(block: bytes) -> Iterator[Record]:
 
 
 class RecordedSource:
-    """A source whose conversations are recorded; in everything else the source itself. See `feeds.source.Source`."""
+    """A source whose conversations are recorded; in everything else the source itself."""
 
     def __init__(self, source: Source, recorder: Recorder) -> None:
         self.name = source.name

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from channels.broker import Clock
 from feeds import price_files, recording
+from feeds.brokers.source import Bad, Conversation, Source
 from feeds.errors import BadFile
 from feeds.feed import FeedStatus, Health, Publish, Refusal, Update
 from feeds.instruments import Instrument
 from feeds.price_files import Moment
 from feeds.recording import Kind
-from feeds.source import Bad, Conversation, Source
 from schemas.durations import Seconds
 
 log = logging.getLogger("tickhub.feeds.replay")

@@ -24,9 +24,9 @@ from enum import StrEnum
 from msgspec.structs import force_setattr
 
 from feeds.feed import Update
-from feeds.hours import SessionClass, session_class
 from feeds.instruments import Instrument, Kind
-from feeds.sessions import Sessions, day_start_ms, ist_day
+from feeds.market_hours.hours import SessionClass, session_class
+from feeds.market_hours.sessions import Sessions, day_start_ms, ist_day
 from schemas.market import MarketState, Tick
 
 log = logging.getLogger("tickhub.feeds.sanity")
@@ -198,7 +198,8 @@ class Gate:
         told_ms = self._told_ms.get(reason)
         if told_ms is None or not 0 <= now_ms - told_ms < LOG_INTERVAL_MS:
             self._told_ms[reason] = now_ms
-            log.warning(
+            log.log(
+                logging.DEBUG if reason is Reason.DUPLICATE else logging.WARNING,  # vendors repeat themselves
                 "feed.tick_refused",
                 extra={
                     "reason": reason.value,

@@ -19,9 +19,9 @@ from statistics import NormalDist
 
 from channels.broker import Clock
 from feeds.feed import FeedStatus, Health, Publish, Refusal, Update
-from feeds.hours import SessionClass
 from feeds.instruments import SIMULATED, Instrument, Kind, SimulatedInstrument, instruments_of, synthetic
-from feeds.sessions import MarketSession, Sessions, ist_day, next_day_ms
+from feeds.market_hours.hours import SessionClass
+from feeds.market_hours.sessions import MarketSession, Sessions, ist_day, next_day_ms
 from schemas.market import PRICE_SCALE, Depth, Level, MarketState, Tick
 
 

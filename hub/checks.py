@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from feeds.credentials import read_credentials
+from feeds.accounts.credentials import read_credentials
 from feeds.errors import CredentialsMissing
 from hub import database
 from hub.feeds import SOURCES

@@ -25,44 +25,44 @@ from channels.channel import ChannelNames
 from channels.lease import Fence
 from channels.registry import Registry
 from channels.shape import Update as Heard
+from feeds.accounts.credentials import read_credentials
+from feeds.accounts.runner import BrokerFeed
 from feeds.allotment import Allotment, allot
-from feeds.angel import Angel
-from feeds.candle_history import CandleHistory
-from feeds.candle_worker import CandleWorker, Name
-from feeds.candles import CandleEngine
+from feeds.brokers.angel import Angel
+from feeds.brokers.dhan import Dhan
+from feeds.brokers.fyers import Fyers
+from feeds.brokers.kite import Kite
+from feeds.brokers.shoonya import Shoonya
+from feeds.brokers.source import Source
+from feeds.brokers.upstox import Upstox
+from feeds.candles.engine import CandleEngine
+from feeds.candles.history import CandleHistory
+from feeds.candles.worker import CandleWorker, Name
 from feeds.configuration import Configuration
-from feeds.credentials import read_credentials
 from feeds.delay import DelayLine
-from feeds.dhan import Dhan
-from feeds.directory import Directory
 from feeds.errors import BadFile
 from feeds.feed import Feed, FeedStatus, Publish, Refusal, Update
-from feeds.fyers import Fyers
-from feeds.halts import MarketHalts
-from feeds.hours import MAIN_CLASS, SessionClass, session_class
-from feeds.instrument_store import InstrumentStore
+from feeds.indicators.live import LiveIndicators
 from feeds.instruments import Instrument, Listing
 from feeds.interest import CandlePlace, Interest, Place
-from feeds.kite import Kite
-from feeds.live_indicators import LiveIndicators
-from feeds.master_loader import MasterLoader
-from feeds.masters import VENDORS
+from feeds.listings.directory import Directory
+from feeds.listings.instrument_store import InstrumentStore
+from feeds.listings.master_loader import MasterLoader
+from feeds.listings.masters import VENDORS
+from feeds.market_hours.halts import INDICES, MarketHalts
+from feeds.market_hours.hours import MAIN_CLASS, SessionClass, session_class
+from feeds.market_hours.overrides import OverridesFile
+from feeds.market_hours.sessions import MarketSession, Sessions, ist_day, next_day_ms
+from feeds.market_hours.watch import SessionWatch
 from feeds.outside import OutsidePrices
-from feeds.prediction import PredictionService
 from feeds.publisher import Publisher
 from feeds.recording import RecordedSource, Recorder
 from feeds.replay import ReplayFeed
-from feeds.runner import BrokerFeed
 from feeds.sanity import Gate
-from feeds.session_overrides import OverridesFile
-from feeds.session_watch import SessionWatch
-from feeds.sessions import MarketSession, Sessions, ist_day, next_day_ms
-from feeds.shoonya import Shoonya
-from feeds.signal_store import SignalStore
-from feeds.signal_worker import SignalWorker
+from feeds.signals.prediction import PredictionService
+from feeds.signals.store import SignalStore
+from feeds.signals.worker import SignalWorker
 from feeds.simulator import MarketHours, Simulator
-from feeds.source import Source
-from feeds.upstox import Upstox
 from hub import database
 from hub.feed_board import REFUSALS, encode_refusals
 from hub.fetch import fetch
@@ -87,6 +87,8 @@ SOURCES: Mapping[str, Callable[[str], Source]] = {
 ALLOT_S = 0.25
 """How soon a first subscriber's wish reaches the vendor."""
 MIGRATE_RETRY_S = 2.0
+PURGE_S = 86_400.0
+FLUSH_TIMEOUT_S = 5.0
 _DAY_MS = 86_400_000
 _TRADED = frozenset({MarketState.CONTINUOUS, MarketState.POST_CLOSE, None})
 
@@ -117,6 +119,7 @@ class Feeds:
         self.feeds: list[Feed] = [self._feed(name) for name in settings.feed]
         self._wall: Clock = self._replay.now_s if self._replay is not None and len(self.feeds) == 1 else time.time
         self._lease = broker.lease(f"feeds:{','.join(sorted(settings.feed))}")
+        self._migration_tried = asyncio.Event()
         self._interest = Interest(_places(settings.feed_symbols))
         self._allotment = Allotment({})
         self._owners: dict[Place, str | None] = {}
@@ -153,7 +156,7 @@ class Feeds:
             file=OverridesFile(file) if file is not None else None,
             configuration=Configuration(self._engine, wall=time.time),
         )
-        parts: list[Part] = [("feeds.work", self._run), ("feeds.sessions", watch.run)]
+        parts: list[Part] = [("feeds.work", self._run), ("feeds.market_hours.sessions", watch.run)]
         parts += [(f"feeds.master.{number}", loader.run) for number, loader in enumerate(self._loaders)]
         if self._recorder is not None:
             parts.append(("feeds.recorder", self._recorder.run))
@@ -304,7 +307,7 @@ class Feeds:
 
     async def _work(self, fence: Fence) -> NoReturn:
         self.publisher.fence = fence
-        await self._migrate()
+        await self._migration_tried.wait()
         await self.candles.restore()
         try:
             async with asyncio.TaskGroup() as group:
@@ -313,7 +316,7 @@ class Feeds:
                 for name, part in self._working_parts():
                     group.create_task(part(), name=name)
                 if self._prediction is not None:
-                    await group.create_task(self._keep_prediction(), name="feeds.prediction")
+                    await group.create_task(self._keep_prediction(), name="feeds.signals.prediction")
         finally:
             self.candles.stop()
             await self._flush()
@@ -324,31 +327,53 @@ class Feeds:
             ("feeds.allot", self._allot),
             ("feeds.market", lambda: self.publisher.status_market(self.exchanges, self.session_of)),
             ("feeds.status", lambda: self.publisher.status_feeds(self.exchanges, self.session_of, self._statuses)),
-            ("feeds.candles", self.candles.run),
+            ("feeds.candles.engine", self.candles.run),
             ("feeds.history", self.history.run),
-            ("feeds.indicators", self._indicators.run),
+            ("feeds.indicators.evaluation", self._indicators.run),
         ]
         if self.signals is not None:
-            parts.append(("feeds.signals", self.signals.run))
+            parts.append(("feeds.signals.rules", self.signals.run))
         if self.delay is not None:
             parts.append(("feeds.delay", self.delay.run))
         return parts
 
-    async def _migrate(self) -> None:
+    async def _migrate(self) -> NoReturn:
+        """Bring the tables up to date; without a database, prices flow all the same."""
         while True:
             try:
                 await database.migrate(self._engine)
             except Unavailable as exc:
                 log.warning("feeds.without_database", extra={"why": exc.why})
+                self._migration_tried.set()
                 await asyncio.sleep(MIGRATE_RETRY_S)
             else:
-                return
+                self._migration_tried.set()
+                await asyncio.Event().wait()
+
+    async def _watch_sessions(self) -> None:
+        file = self._settings.sessions_file
+        await self._migration_tried.wait()
+        await SessionWatch(
+            self.sessions,
+            file=OverridesFile(file) if file is not None else None,
+            configuration=Configuration(self._engine, wall=time.time),
+        ).run()
+
+    async def _purge(self) -> NoReturn:
+        """Lets go of old candles once a day."""
+        while True:
+            await asyncio.sleep(PURGE_S)
+            try:
+                await self.history.purge()
+            except Unavailable as exc:
+                log.warning("feeds.unpurged", extra={"why": exc.why})
 
     async def _flush(self) -> None:
         try:
-            await self.history.flush()
-        except Unavailable as exc:
-            log.warning("feeds.unwritten", extra={"why": exc.why})
+            async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                await self.history.flush()
+        except (Unavailable, TimeoutError) as exc:
+            log.warning("feeds.unwritten", extra={"why": str(exc)})
 
     async def _keep_prediction(self) -> None:
         if self._prediction is not None:
@@ -373,7 +398,14 @@ class Feeds:
         self.candles.take(passed)
         if self.signals is not None:
             self._watch_signals(passed)
+        if not self._simulated_only:
+            self._watch_halts(passed)
         await self.publisher.publish(passed)
+
+    def _watch_halts(self, updates: Sequence[Update]) -> None:
+        for one in updates:
+            if (one.exchange, one.symbol) in INDICES and isinstance(one, Tick) and (halt := self._halts.offer(one)):
+                self.sessions.halt(halt)
 
     def _watch_signals(self, updates: Sequence[Update]) -> None:
         if self.signals is None:
@@ -452,8 +484,12 @@ class Feeds:
     # -- hours ------------------------------------------------------------------------------------------------------
 
     @property
+    def _simulated_only(self) -> bool:
+        return self._settings.feed == ("simulator",)
+
+    @property
     def _around_the_clock(self) -> bool:
-        return self._settings.feed == ("simulator",) and self._settings.simulator_hours == MarketHours.ALWAYS
+        return self._simulated_only and self._settings.simulator_hours == MarketHours.ALWAYS
 
     def _opens_ms(self, exchange: str, symbol: str, moment_ms: int) -> int | None:
         kind = self._class_of(exchange, symbol, moment_ms)

@@ -19,12 +19,12 @@ from starlette.routing import Route
 from auth.identity import Identity
 from channels.broker import Broker, Clock, Publication
 from channels.channel import Channel, ChannelNames
-from feeds.bars import Bar
-from feeds.candle_history import CandleHistory
-from feeds.indicator import history_for, parse_all
-from feeds.indicators import evaluate
+from feeds.candles.bars import Bar
+from feeds.candles.history import CandleHistory
+from feeds.indicators.evaluation import evaluate
+from feeds.indicators.indicator import history_for, parse_all
 from feeds.instruments import Instrument, Instruments, Kind
-from feeds.sessions import ist_day
+from feeds.market_hours.sessions import ist_day
 from hub.envelope import success
 from hub.requests import Page, Verify, bearer, query
 from schemas.errors import CommandError, ErrorCode

@@ -30,8 +30,8 @@ from channels.fanout import Fanout
 from channels.ingest import Ingest
 from channels.namespace import Namespaces
 from channels.registry import Registry
-from feeds.directory import directory_of
 from feeds.instruments import SIMULATED, Instruments, synthetic
+from feeds.listings.directory import directory_of
 from hub import database
 from hub.feeds import Feeds
 from hub.parts import Part

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import resource
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,9 +29,12 @@ from channels.fanout import Fanout
 from channels.namespace import CONTROL, Policy
 from channels.registry import Registry
 from channels.shape import Update
-from feeds.candle_history import CandleHistory
-from feeds.indicator import parse
+from feeds.candles.history import CandleHistory
+from feeds.indicators.indicator import parse
 from feeds.instruments import Instruments
+from feeds.listings.directory import directory_of
+from feeds.listings.instrument_store import InstrumentStore
+from feeds.listings.masters import VENDORS
 from hub import database
 from hub.connections import Connections, Limits, Origins
 from hub.envelope import EXCEPTION_HANDLERS
@@ -50,6 +54,9 @@ REVOCATIONS = Channel(name="control:revocations", namespace=CONTROL)
 
 POLL_S = 1.0
 """How often the database is asked for revocations of which no message has come."""
+
+INSTRUMENTS_POLL_S = 15.0
+"""How often the database is asked whether a broker's list is new."""
 
 PURGE_EVERY = 600
 """Polls between two clearings of what has ended anyway."""
@@ -149,6 +156,8 @@ class Web:
             ("web.demand", self._demand.run),
             ("web.feed_board", self._board.run),
         ]
+        if any(name in VENDORS for name in self._settings.feed):
+            parts.append(("web.instruments", self._follow_instruments))
         if self._remote_keys is not None:
             parts.append(("web.keys", self._remote_keys.run))
         return parts
@@ -226,6 +235,23 @@ class Web:
         await self.registry.watch(self._feeds_status, self._hear_feeds)
         await self.registry.watch(REFUSALS, self._board.hear_refusals)
         await asyncio.Event().wait()
+
+    async def _follow_instruments(self) -> None:
+        """Take over what the feeds have read from brokers' lists, each time one is new."""
+        known = list(self.instruments)
+        store = InstrumentStore(self._engine)
+        seen: dict[str, date | None] = {}
+        vendors = [name for name in self._settings.feed if name in VENDORS]
+        while True:
+            try:
+                days = {name: await store.loaded_for(name) for name in vendors}
+                if days != seen and any(days.values()):
+                    live = await store.live()
+                    self.instruments = await asyncio.to_thread(directory_of, [*known, *live])
+                    seen = days
+            except Unavailable as exc:
+                log.info("instruments.unread", extra={"what": exc.what, "why": exc.why})
+            await asyncio.sleep(INSTRUMENTS_POLL_S)
 
     def _hear_feeds(self, update: Update) -> None:
         self.connections.feeds = update.fields

@@ -12,8 +12,8 @@ from bench.report import Answer
 from channels.broker_memory import MemoryBroker
 from channels.channel import ChannelNames
 from channels.namespace import Namespaces
-from feeds.candle_worker import CandleWorker, Name
-from feeds.candles import CandleEngine, Key
+from feeds.candles.engine import CandleEngine, Key
+from feeds.candles.worker import CandleWorker, Name
 from schemas.market import PRICE_SCALE, MarketState, Tick
 
 _INSTRUMENTS = 3_000

@@ -12,10 +12,10 @@ from statistics import median
 from bench.instruments import TODAY, kite_file, share
 from bench.questions.asking import Options, say
 from bench.report import Answer
-from feeds.directory import Directory
-from feeds.instrument_store import InstrumentStore
 from feeds.instruments import Listing
-from feeds.masters import VENDORS, read_master
+from feeds.listings.directory import Directory
+from feeds.listings.instrument_store import InstrumentStore
+from feeds.listings.masters import VENDORS, read_master
 from hub.database import engine_for, migrate
 
 _COUNT = 100_000

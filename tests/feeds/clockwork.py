@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from feeds.feed import Update
 from feeds.instruments import Instrument, Listing
-from feeds.sessions import MarketSession
+from feeds.market_hours.sessions import MarketSession
 from schemas.market import MarketState
 
 START_S = 1_795_408_200.0

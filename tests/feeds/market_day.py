@@ -3,8 +3,8 @@
 from datetime import date, datetime, time
 from typing import Any
 
-from feeds.bars import Bar
-from feeds.candles import CandleEngine
+from feeds.candles.bars import Bar
+from feeds.candles.engine import CandleEngine
 from schemas.market import IST, MarketState, Tick, scaled
 
 MONDAY = date(2026, 11, 23)

@@ -12,9 +12,10 @@ import pytest
 from channels.broker import Member, Publication
 from channels.broker_memory import MemoryBroker
 from channels.channel import Channel, ChannelNames
+from channels.lease import Fence
 from channels.namespace import Namespaces
+from feeds.market_hours.sessions import MarketSession
 from feeds.publisher import Health, Publisher
-from feeds.sessions import MarketSession
 from feeds.simulator import SimulatedMarket
 from schemas.errors import Unavailable
 from schemas.market import Depth, Level, MarketState, Tick, depth_payload, scaled, tick_payload
@@ -239,7 +240,11 @@ async def test_an_exchange_that_was_never_heard_is_stale(publisher: Publisher) -
 
 
 TOLD = {
-    "status:feeds": {"NSE": "live", "BSE": "stale"},
+    "status:feeds": {
+        "NSE": "live",
+        "BSE": "stale",
+        "stale_since": {"BSE": "2026-11-23T09:15:01.250+05:30"},
+    },
     "status:market": {
         "NSE": {"state": "continuous", "until": "2026-11-23T15:15:00+05:30"},
         "BSE": {"state": "pre_open"},

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feeds.instruments import Instrument, Instruments, Kind
+from feeds.market_hours.overrides import read_json
+from feeds.market_hours.sessions import Sessions
 from feeds.sanity import PATIENCE, Gate, Oddity, Reason
-from feeds.session_overrides import read_json
-from feeds.sessions import Sessions
 from schemas.market import IST, Depth, MarketState, Tick, scaled
 
 INSTRUMENTS = Instruments(

@@ -26,12 +26,10 @@ from websockets.typing import Subprotocol
 
 from auth.identity import Plan, Role
 from auth.tokens import TokenIssuer
-from feeds.instruments import SIMULATED, instruments_of
-from feeds.publisher import Publisher
-from feeds.simulator import Simulator
 from hub import database
 from hub.connections import Limits
-from hub.process import EXCHANGES, broker_of, names_of
+from hub.feeds import Feeds
+from hub.process import broker_of, instruments_of_settings, names_of, plans_of
 from hub.server import Server, listen, server_for
 from hub.web import Web
 from schemas.commands import Position
@@ -249,8 +247,17 @@ class _PromptServer(Server):
 class Hub:
     """The roles web and, where asked for, feeds in the running loop. See `running`."""
 
-    def __init__(self, settings: Settings, *, limits: Limits | None = None, feeds: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        limits: Limits | None = None,
+        feeds: bool = False,
+        environ: dict[str, str] | None = None,
+    ) -> None:
         self.settings = settings
+        self.environ = environ or {}
+        """What brokers' credentials are read from; may change while it runs."""
         self.place = f"127.0.0.1:{settings.port}"
         self.url = f"http://{self.place}"
         self.names = names_of(settings)
@@ -264,25 +271,30 @@ class Hub:
             broker=self.broker,
             names=self.names,
             engine=self.engine,
-            instruments=instruments_of(SIMULATED),
+            instruments=instruments_of_settings(settings),
+            plans=plans_of(settings),
         )
         if limits is not None:
             self.web.connections._limits = limits
         self.parts = self.web.parts
-        if feeds:
-            self._add_feed()
+        self.feeds = self._add_feeds() if feeds else None
         self.server = _PromptServer(server_for(self.web.app, grace_s=1).config)
         self._listening = listen(settings.host, settings.port)
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def _add_feed(self) -> None:
-        feed = Simulator(seed=1, ticks_per_second=self.settings.simulator_rate, symbols=self.settings.simulator_symbols)
-        publisher = Publisher(self.broker, self.names)
-        self.parts += [
-            ("feeds.simulator", lambda: feed.run(publisher.publish)),
-            ("feeds.status", lambda: publisher.status_feeds(EXCHANGES, feed.session)),
-        ]
+    def _add_feeds(self) -> Feeds:
+        feeds = Feeds(
+            self.settings,
+            broker=self.broker,
+            names=self.names,
+            engine=self.engine,
+            registry=self.web.registry,
+            plans=plans_of(self.settings),
+            environ=lambda: self.environ,
+        )
+        self.parts += feeds.parts
+        return feeds
 
     async def start(self) -> None:
         """Returns once the tables are there. Who connects before the server runs waits in the listening socket."""
@@ -419,7 +431,7 @@ async def running(
 ) -> AsyncIterator[Hub]:
     """A hub that is there inside the block. `environ` are its settings."""
     settings = load(environment(folder, **environ))
-    hub = await asyncio.to_thread(Hub, settings, limits=limits, feeds=feeds)
+    hub = await asyncio.to_thread(Hub, settings, limits=limits, feeds=feeds, environ=environ)
     await hub.start()
     try:
         yield hub

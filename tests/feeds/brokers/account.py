@@ -7,11 +7,11 @@ from math import inf
 
 import msgspec
 
-from feeds.directory import Directory
+from feeds.accounts.runner import BrokerFeed
+from feeds.brokers.source import Source
 from feeds.feed import Health
 from feeds.instruments import Listing
-from feeds.runner import BrokerFeed
-from feeds.source import Source
+from feeds.listings.directory import Directory
 from schemas.market import Tick
 from tests.feeds.clockwork import FakeTime, Market, Published, until
 

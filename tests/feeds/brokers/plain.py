@@ -16,9 +16,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 
-from feeds.errors import VendorRefused
-from feeds.instruments import Instrument, Listing
-from feeds.source import (
+from feeds.brokers.source import (
     Alive,
     Bad,
     Credentials,
@@ -39,6 +37,8 @@ from feeds.source import (
     Said,
     TokenExpired,
 )
+from feeds.errors import VendorRefused
+from feeds.instruments import Instrument, Listing
 from schemas.market import PRICE_SCALE, Tick
 from tests.feeds.brokers.server import BrokerServer
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from feeds.upstox_feed_pb2 import Feed, FeedResponse, FullFeed, MarketFullFeed, MarketOHLC, OptionGreeks, Type
+from feeds.brokers.upstox_feed_pb2 import Feed, FeedResponse, FullFeed, MarketFullFeed, MarketOHLC, OptionGreeks, Type
 from tests.feeds.brokers.server import BrokerServer, Frame
 
 ACCESS_TOKEN = "today's token"

@@ -1,0 +1,1 @@
+"""Brokers' accounts: the one runner that connects, authenticates, watches and reconnects for all sources."""

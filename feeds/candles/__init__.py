@@ -1,0 +1,1 @@
+"""Candles: made from ticks, published while they form, stored once closed."""

@@ -1,0 +1,130 @@
+"""An indicator as it is asked for: `rsi`, `rsi(7)`, `macd(12,26,9)`, read against the catalogue."""
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+
+import msgspec
+from talib import abstract
+
+from feeds.indicators.catalogue import CATALOGUE, Entry, Parameter
+from schemas.errors import CommandError, ErrorCode
+
+MAX_INDICATORS = 20
+"""How many one request may ask for."""
+
+_TEXT = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*(?:\(([^()]*)\))?\s*")
+_BETWEEN = re.compile(r",(?![^()]*\))")  # a comma that stands in no brackets
+_MAX_TEXT = 1000
+
+
+class Indicator(msgspec.Struct, frozen=True):
+    """An indicator of the catalogue with a value for each of its parameters."""
+
+    name: str
+    values: tuple[float, ...] = ()
+
+    @property
+    def entry(self) -> Entry:
+        """What the catalogue says of it."""
+        return CATALOGUE[self.name]
+
+    @property
+    def text(self) -> str:
+        """The one way to write it: `rsi` where all is default, else every parameter, `rsi(7)`."""
+        if all(value == one.default for value, one in zip(self.values, self.entry.parameters, strict=True)):
+            return self.name
+        return f"{self.name}({','.join(_number(value) for value in self.values)})"
+
+    @property
+    def keywords(self) -> dict[str, float]:
+        """The parameters as TA-Lib takes them."""
+        return {
+            keyword: int(value) if one.whole else float(value)
+            for value, one in zip(self.values, self.entry.parameters, strict=True)
+            for keyword in one.keywords
+        }
+
+    @property
+    def lookback(self) -> int:
+        """How many candles must come before the first one that has a value."""
+        return _lookback(self)
+
+
+@lru_cache(maxsize=4096)
+def _lookback(indicator: Indicator) -> int:
+    """TA-Lib's own word takes some 50 µs, and thousands of instruments begin with the same few indicators."""
+    if indicator.name == "vwap":
+        return 0
+    return int(abstract.Function(indicator.entry.function, **indicator.keywords).lookback)  # type: ignore[attr-defined]
+
+
+def parse(text: str) -> Indicator:
+    """Reads `rsi`, `rsi(7)` or `macd(12,26,9)`, in any case.
+
+    Raises CommandError BAD_REQUEST, with a text that says what is wrong.
+    """
+    match = _TEXT.fullmatch(text)
+    if match is None:
+        raise _refused(f"{text.strip()[:80]!r} is no indicator; write rsi, rsi(14) or macd(12,26,9)")
+    name = match[1].lower()
+    entry = CATALOGUE.get(name)
+    if entry is None:
+        near = get_close_matches(name, CATALOGUE, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else "the list is in the documentation"
+        raise _refused(f"No indicator is called {name[:80]!r}; {hint}")
+    given = [one.strip() for one in match[2].split(",")] if match[2] and match[2].strip() else []
+    if len(given) > len(entry.parameters):
+        raise _refused(f"{name} takes at most {len(entry.parameters)} parameters, got {len(given)}")
+    values = [_read(name, one, value) for one, value in zip(entry.parameters, given, strict=False)]
+    values += [one.default for one in entry.parameters[len(values) :]]
+    _check_order(entry, values)
+    return Indicator(name, tuple(values))
+
+
+def parse_all(text: str) -> dict[str, Indicator]:
+    """Reads a list, `rsi,macd(12,26,9)`: each indicator under the name that it was asked by.
+
+    Raises CommandError: BAD_REQUEST for one that is wrong, LIMIT_EXCEEDED for more than MAX_INDICATORS.
+    """
+    if len(text) > _MAX_TEXT:
+        raise _refused(f"A list of indicators has at most {_MAX_TEXT} characters")
+    asked = [one for one in _BETWEEN.split(text) if one.strip()]
+    found = {re.sub(r"\s", "", one).lower(): parse(one) for one in asked}
+    if len(found) > MAX_INDICATORS:
+        raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"At most {MAX_INDICATORS} indicators, got {len(found)}")
+    return found
+
+
+def history_for(indicators: Iterable[Indicator]) -> int:
+    """How many candles to hand over, so that averages that never forget their beginning have settled on their value."""
+    return max((one.lookback for one in indicators), default=0) * 3 + 100
+
+
+def _read(name: str, parameter: Parameter, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise _refused(f"{name}: {parameter.name} is a number, got {text[:40]!r}") from None
+    if parameter.whole and not value.is_integer():
+        raise _refused(f"{name}: {parameter.name} is a whole number, got {text[:40]}")
+    if not parameter.least <= value <= parameter.most:
+        raise _refused(f"{name}: {parameter.name} lies from {parameter.least:g} to {parameter.most:g}, got {text[:40]}")
+    return value
+
+
+def _check_order(entry: Entry, values: Sequence[float]) -> None:
+    """TA-Lib exchanges a fast and a slow period given the wrong way round; whoever asked ought to know."""
+    named = dict(zip((one.name for one in entry.parameters), values, strict=True))
+    fast, slow = named.get("fast"), named.get("slow")
+    if entry.name != "mama" and fast is not None and slow is not None and fast >= slow:
+        raise _refused(f"{entry.name}: fast must be less than slow, got {fast:g} and {slow:g}")
+
+
+def _refused(message: str) -> CommandError:
+    return CommandError(ErrorCode.BAD_REQUEST, message)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -1,0 +1,1 @@
+"""What can be traded: brokers' masters read into one list with common names and keys, kept, searched, refreshed."""

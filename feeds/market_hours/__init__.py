@@ -1,0 +1,1 @@
+"""When the market does what: dated hours by class of instrument, holidays, overrides at run time, halts."""
