@@ -6,12 +6,15 @@ from datetime import date
 
 from feeds.instruments import Instrument, Kind, tick_size
 from feeds.listings.symbols import future_name, month_ends, option_name, share_name, underlying_name
-from feeds.price_fields import BadRow, Row, price_of, quantity_of, time_ms_of
+from feeds.price_fields import BadRow, Row, optional_price, optional_quantity, price_of, time_ms_of
 from schemas.market import PRICE_SCALE, MarketState, Tick
 
 COLUMNS = frozenset({"traddt", "sgmt", "src", "fininstrmtp", "tckrsymb", "clspric"})
 """By these, in lower case, such a file is known."""
 
+_EXCHANGES = {("NSE", "CM"): "NSE", ("NSE", "FO"): "NFO", ("BSE", "CM"): "BSE", ("BSE", "FO"): "BFO"}
+_FUTURES = frozenset({"IDF", "STF"})
+_OPTIONS = frozenset({"IDO", "STO"})
 _CLOSE = "15:30:00"
 _PAISE_5 = PRICE_SCALE // 20
 
@@ -30,87 +33,80 @@ def _monthly(rows: Sequence[Row]) -> dict[str, frozenset[date]]:
     """The options' expiries that are named by their month, by underlying."""
     expiries: dict[str, set[date]] = {}
     for row in rows:
-        if row.get("fininstrmtp") in ("IDO", "STO"):
+        if row.get("fininstrmtp") in _OPTIONS:
             try:
-                expiries.setdefault(row["tckrsymb"], set()).add(date.fromisoformat(row["xprydt"]))
-            except (KeyError, ValueError):
-                continue
+                expiries.setdefault(row.get("tckrsymb", "").upper(), set()).add(_expiry(row))
+            except BadRow:
+                continue  # it is counted when its turn comes
     return {underlying: month_ends(days) for underlying, days in expiries.items()}
 
 
 def _closing(row: Row, monthly: Mapping[str, frozenset[date]]) -> tuple[Tick, Instrument]:
     instrument = _listed(row, monthly)
-    traded_on = row.get("traddt", "")
     tick = Tick(
         exchange=instrument.exchange,
         symbol=instrument.symbol,
         price=price_of(row.get("clspric", "")),
-        time_ms=time_ms_of(f"{traded_on}T{_CLOSE}"),
+        time_ms=time_ms_of(f"{row.get('traddt', '')}T{_CLOSE}"),
         state=MarketState.CLOSED,
-        open=_optional_price(row, "opnpric"),
-        high=_optional_price(row, "hghpric"),
-        low=_optional_price(row, "lwpric"),
-        close=_optional_price(row, "prvsclsgpric"),
-        volume=quantity_of(row.get("ttltradgvol", "0") or "0"),
-        open_interest=quantity_of(row["opnintrst"]) if row.get("opnintrst") else None,
+        open=optional_price(row.get("opnpric", "")),
+        high=optional_price(row.get("hghpric", "")),
+        low=optional_price(row.get("lwpric", "")),
+        close=optional_price(row.get("prvsclsgpric", "")),
+        volume=optional_quantity(row.get("ttltradgvol", "")),
+        open_interest=optional_quantity(row.get("opnintrst", "")),
     )
     return tick, instrument
 
 
 def _listed(row: Row, monthly: Mapping[str, frozenset[date]]) -> Instrument:
-    exchange, segment = row.get("src", "NSE").upper(), row.get("sgmt", "").upper()
-    kind, symbol = row.get("fininstrmtp", "").upper(), row.get("tckrsymb", "").upper()
-    if not symbol or (exchange, segment) not in _EXCHANGES:
+    place = _EXCHANGES.get((row.get("src", "").upper(), row.get("sgmt", "").upper()))
+    symbol = row.get("tckrsymb", "").upper()
+    if not symbol or place is None:
         raise BadRow("unknown_instrument")
-    place = _EXCHANGES[exchange, segment]
-    token, name = row.get("fininstrmid", ""), row.get("fininstrmnm", symbol)
-    if segment == "CM":
-        series = row.get("sctysrs", "").upper()
-        return Instrument(
-            exchange=place,
-            symbol=share_name(symbol, series) if exchange == "NSE" else symbol,
-            name=name,
-            tick_size=tick_size(price_of(row.get("clspric", ""))),
-            exchange_token=token,
-            isin=row.get("isin", ""),
-            series=series,
-        )
-    try:
-        expiry = date.fromisoformat(row.get("xprydt", ""))
-    except ValueError:
-        raise BadRow("no_expiry") from None
-    underlying = underlying_name(symbol)
-    option = row.get("optntp", "").upper()
-    if kind.endswith("O") and option in ("CE", "PE"):
-        strike = price_of(row.get("strkpric", ""))
-        text = option_name(underlying, expiry, strike, option, monthly=expiry in monthly.get(symbol, frozenset()))
-        return Instrument(
-            exchange=place,
-            symbol=text,
-            name=name,
-            kind=Kind.OPTION,
-            tick_size=_PAISE_5,
-            exchange_token=token,
-            underlying=underlying,
-            expiry=expiry,
-            strike=strike,
-            option_type=option,
-        )
+    return _share(row, place, symbol) if place in ("NSE", "BSE") else _contract(row, place, symbol, monthly)
+
+
+def _share(row: Row, exchange: str, symbol: str) -> Instrument:
+    series = row.get("sctysrs", "").upper()
     return Instrument(
-        exchange=place,
-        symbol=future_name(underlying, expiry),
-        name=name,
-        kind=Kind.FUTURE,
-        tick_size=_PAISE_5,
-        exchange_token=token,
-        underlying=underlying,
-        expiry=expiry,
+        exchange=exchange,
+        symbol=share_name(symbol, series) if exchange == "NSE" else symbol,
+        name=row.get("fininstrmnm", symbol),
+        tick_size=tick_size(price_of(row.get("clspric", ""))),
+        exchange_token=row.get("fininstrmid", ""),
+        isin=row.get("isin", ""),
+        series=series,
     )
 
 
-_EXCHANGES = {("NSE", "CM"): "NSE", ("NSE", "FO"): "NFO", ("BSE", "CM"): "BSE", ("BSE", "FO"): "BFO"}
+def _contract(row: Row, exchange: str, symbol: str, monthly: Mapping[str, frozenset[date]]) -> Instrument:
+    kind, underlying, expiry = row.get("fininstrmtp", ""), underlying_name(symbol), _expiry(row)
+    option, strike = "", None
+    if kind in _FUTURES:
+        name = future_name(underlying, expiry)
+    elif kind in _OPTIONS and (option := row.get("optntp", "").upper()) in ("CE", "PE"):
+        strike = price_of(row.get("strkpric", ""))
+        name = option_name(underlying, expiry, strike, option, monthly=expiry in monthly.get(symbol, ()))
+    else:
+        raise BadRow("unknown_instrument")
+    return Instrument(
+        exchange=exchange,
+        symbol=name,
+        name=row.get("fininstrmnm", name),
+        kind=Kind.FUTURE if kind in _FUTURES else Kind.OPTION,
+        tick_size=_PAISE_5,
+        lot_size=optional_quantity(row.get("newbrdlotqty", "")) or 1,
+        exchange_token=row.get("fininstrmid", ""),
+        underlying=underlying,
+        expiry=expiry,
+        strike=strike,
+        option_type=option,
+    )
 
 
-def _optional_price(row: Row, name: str) -> int | None:
-    text = row.get(name, "")
-    return price_of(text) if text and text.strip("0.") else None
+def _expiry(row: Row) -> date:
+    try:
+        return date.fromisoformat(row.get("xprydt", ""))
+    except ValueError:
+        raise BadRow("no_expiry") from None

@@ -18,7 +18,7 @@ from feeds.errors import BadFile
 from feeds.feed import FeedStatus, Health, Publish, Refusal, Update
 from feeds.instruments import Instrument
 from feeds.price_files import Moment
-from feeds.recording import Kind
+from feeds.recording import Kind, Record
 from schemas.durations import Seconds
 
 log = logging.getLogger("tickhub.feeds.replay")
@@ -28,16 +28,21 @@ AS_FAST_AS_POSSIBLE = 0.0
 SourceOf = Callable[[str], Source]
 """The source of a name. Raises KeyError for one that there is not."""
 
-_READ_AT_ONCE = 500
+LONGEST_PAUSE_MS = 3_600_000
+"""A longer pause is passed over: the night between two days of a recording, or a weekend."""
+
+_MOMENTS_AT_ONCE = 500
+_UPDATES_AT_ONCE = 10_000
 _GRAIN_MS = 10
 """Moments this close to each other are published together."""
+_JOINED_AT_MOST = 1_000
 
 
 class ReplayFeed:
-    """Plays one file once; then it rests. `open` it before anything else.
+    """Plays one file; then it rests. `open` it before anything else.
 
     Args:
-        path: a recording, a CSV, or a bhavcopy (zipped or not).
+        path: a recording, a CSV, or a bhavcopy (packed or not).
         source_of: the decoders of a recording.
         speed: how many times as fast as it happened; AS_FAST_AS_POSSIBLE.
         clock: monotonic seconds.
@@ -68,6 +73,8 @@ class ReplayFeed:
         self._sleep = sleep
         self._by_place: dict[tuple[str, str], Instrument] = {}
         self._first_ms = self._now_ms = 0
+        self._next_ms: int | None = None  # up to where the time of the file may go on by itself
+        self._pace: Pace | None = None
         self._status = FeedStatus(health=Health.CONNECTING, since_ms=0)
 
     async def open(self) -> None:
@@ -82,7 +89,10 @@ class ReplayFeed:
         return self._status
 
     def now_s(self) -> Seconds:
-        """The present of the file (Unix seconds)."""
+        """The present of the file (Unix seconds). Never goes back while it plays."""
+        if self._pace is not None:
+            here_ms = self._pace.now_ms()
+            self._now_ms = max(self._now_ms, here_ms if self._next_ms is None else min(here_ms, self._next_ms))
         return self._now_ms / 1000
 
     def find(self, exchange: str, symbol: str) -> Instrument | None:
@@ -97,85 +107,169 @@ class ReplayFeed:
         return []
 
     async def run(self, publish: Publish) -> None:
-        """Plays the file, and rests until cancelled. Raises BadFile or OSError where it can't be read any more."""
-        self._status = FeedStatus(health=Health.LIVE, since_ms=self._first_ms, instruments=len(self.instruments))
-        started_s = self._clock()
+        """Plays the file from its beginning, and rests until cancelled; the time of the file goes on then.
+
+        Raises BadFile or OSError where it can't be read any more.
+        """
+        self._begin()
         moments = self._moments()
-        while batch := await asyncio.to_thread(_take, moments, _READ_AT_ONCE):
+        while batch := await asyncio.to_thread(_take, moments):
             for moment in _joined(batch):
-                await self._wait_for(moment.time_ms, started_s)
-                self._now_ms = max(self._now_ms, moment.time_ms)
+                await self._wait_for(moment.time_ms)
                 await publish(moment.updates)
+        self._end()
+        await asyncio.Event().wait()
+
+    def _begin(self) -> None:
+        self._now_ms = self._next_ms = self._first_ms
+        self._pace = Pace(self._speed, self._clock, self._first_ms) if self._speed > AS_FAST_AS_POSSIBLE else None
+        self.bad.clear()
+        self.ended.clear()
+        self._status = FeedStatus(health=Health.LIVE, since_ms=self._first_ms, instruments=len(self.instruments))
+
+    def _end(self) -> None:
         log.info("replay.ended", extra={"file": self._path.name, "bad": sum(self.bad.values())})
         self._status = FeedStatus(health=Health.CLOSED, since_ms=self._now_ms, reason="the file has been played")
+        if self._pace is None:
+            self._pace = Pace(1.0, self._clock, self._now_ms)
+        self._next_ms = None
         self.ended.set()
-        await self._rest()
 
-    async def _wait_for(self, time_ms: int, started_s: Seconds) -> None:
-        if self._speed == AS_FAST_AS_POSSIBLE:
+    async def _wait_for(self, time_ms: int) -> None:
+        if self._pace is None:
             await asyncio.sleep(0)
-            return
-        due_s = started_s + (time_ms - self._first_ms) / 1000 / self._speed
-        while (left_s := due_s - self._clock()) > 0:
-            await self._sleep(min(left_s, 1.0))
-            self._now_ms = min(time_ms, self._first_ms + int((self._clock() - started_s) * 1000 * self._speed))
+        else:
+            self._next_ms = time_ms
+            while (left_s := self._pace.left_s(time_ms)) > 0:
+                await self._sleep(left_s)
+        self._now_ms = max(self._now_ms, time_ms)
 
-    async def _rest(self) -> None:
-        """The time of the file goes on, so that what is open closes."""
-        ended_s, ended_ms = self._clock(), self._now_ms
-        while True:
-            await self._sleep(1.0)
-            self._now_ms = ended_ms + int((self._clock() - ended_s) * 1000 * (self._speed or 1.0))
+    # -- in a thread ------------------------------------------------------------------------------------------------
 
     def _survey(self) -> tuple[int, tuple[Instrument, ...]]:
         if not recording.is_recording(self._path):
             return price_files.survey(self._path)
         found: dict[tuple[str, str], Instrument] = {}
         first_ms = 0
-        for record in recording.read(self._path):
+        for record in recording.read(self._path, only_telling=True):
             first_ms = first_ms or record.time_ms
-            if record.kind == Kind.LISTINGS:
-                found |= {(one.instrument.exchange, one.instrument.symbol): one.instrument for one in record.listings}
+            if record.kind == Kind.BEGIN:
+                self._source(record.source)
+            elif record.kind == Kind.MEANING and (instrument := record.meaning.instrument) is not None:
+                found[instrument.exchange, instrument.symbol] = instrument
         if not first_ms:
             raise BadFile(f"{self._path.name} is a recording of nothing")
         return first_ms, tuple(found.values())
 
     def _moments(self) -> Iterator[Moment]:
         if recording.is_recording(self._path):
-            return self._recorded()
-        return price_files.moments(self._path, self.bad)
+            yield from self._recorded()
+        else:
+            yield from price_files.moments(self._path, self.bad)
 
     def _recorded(self) -> Iterator[Moment]:
-        conversations: dict[int, tuple[Conversation, dict[str, Instrument]]] = {}
+        talks: dict[int, _Talk] = {}
         for record in recording.read(self._path):
             if record.kind == Kind.BEGIN:
-                listings: dict[str, Instrument] = {}
-                conversations[record.conversation] = (self._conversation(record.payload.decode(), listings), listings)
-            elif record.conversation not in conversations:
+                talks[record.conversation] = _Talk(self._source(record.source))
+            elif record.kind == Kind.GAP:
+                self.bad["gap"] += 1
+                for talk in talks.values():
+                    talk.begin()
+            elif (known := talks.get(record.conversation)) is None:
                 self.bad["no_conversation"] += 1
-            elif record.kind == Kind.LISTINGS:
-                conversations[record.conversation][1].update((one.token, one.instrument) for one in record.listings)
-            elif record.kind in (Kind.TEXT, Kind.BINARY):
-                heard = conversations[record.conversation][0].receive(record.frame, record.time_ms)
-                for event in heard.events:
-                    if isinstance(event, Bad):
-                        self.bad[event.reason] += event.count
-                if heard.updates:
-                    yield Moment(record.time_ms, heard.updates)
+            elif updates := known.take(record, self.bad):
+                yield Moment(record.time_ms, updates)
 
-    def _conversation(self, name: str, listings: dict[str, Instrument]) -> Conversation:
+    def _source(self, name: str) -> Source:
         try:
-            source = self._source_of(name)
+            return self._source_of(name)
         except KeyError:
             raise BadFile(f"{self._path.name} was recorded from {name!r}, which is no source of this release") from None
-        return source.converse({}, listings)
 
 
-def _take(moments: Iterator[Moment], count: int) -> list[Moment]:
+class Pace:
+    """Which time of a file it is by the clock. Pure but for the clock."""
+
+    def __init__(self, speed: float, clock: Clock, start_ms: int) -> None:
+        self._speed = speed
+        self._clock = clock
+        self._last_ms = start_ms
+        self._anchor = (clock(), start_ms)
+
+    def now_ms(self) -> int:
+        """The time of the file, if nothing holds it up."""
+        at_s, at_ms = self._anchor
+        return at_ms + int((self._clock() - at_s) * 1000 * self._speed)
+
+    def left_s(self, time_ms: int) -> Seconds:
+        """How long until a time of the file; less than 0 where that has passed.
+
+        Asked for one moment after the other. Over a pause of more than LONGEST_PAUSE_MS, or a jump back as far (a
+        recording of an earlier day, appended), it goes on at once.
+        """
+        if abs(time_ms - self._last_ms) > LONGEST_PAUSE_MS:
+            self._anchor = (self._clock(), time_ms)
+        self._last_ms = time_ms
+        at_s, at_ms = self._anchor
+        return at_s + (time_ms - at_ms) / 1000 / self._speed - self._clock()
+
+
+class _Talk:
+    """One conversation of a recording."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._listings: dict[str, Instrument] = {}
+        self._conversation: Conversation
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets whatever was said, but not what tokens mean."""
+        self._conversation = self._source.converse({}, self._listings)
+
+    def take(self, record: Record, bad: Counter[str]) -> Sequence[Update]:
+        """What a record brings. Raises BadFile."""
+        match record.kind:
+            case Kind.MEANING:
+                self._learn(record)
+            case Kind.SUBSCRIBE | Kind.UNSUBSCRIBE:
+                self._ask(record)
+            case Kind.TEXT | Kind.BINARY:
+                heard = self._conversation.receive(record.frame, record.time_ms)
+                for event in heard.events:
+                    if isinstance(event, Bad):
+                        bad[event.reason] += event.count
+                return heard.updates
+            case _:
+                bad["unknown_record"] += 1
+        return ()
+
+    def _learn(self, record: Record) -> None:
+        meaning = record.meaning
+        if meaning.instrument is None:
+            self._listings.pop(meaning.token, None)
+        else:
+            self._listings[meaning.token] = meaning.instrument
+
+    def _ask(self, record: Record) -> None:
+        """Nothing is sent; but some sources keep what they have asked for, and forget what it has told."""
+        try:
+            if record.kind == Kind.SUBSCRIBE:
+                self._conversation.subscribe(record.asked.listings, record.asked.mode)
+            else:
+                self._conversation.unsubscribe(record.ended)
+        except (ValueError, KeyError) as exc:  # tokens that are not this vendor's
+            raise BadFile(f"the recording is of another release: {self._source.name} can't ask for {exc}") from exc
+
+
+def _take(moments: Iterator[Moment]) -> list[Moment]:
     taken: list[Moment] = []
+    updates = 0
     for moment in moments:
         taken.append(moment)
-        if len(taken) == count:
+        updates += len(moment.updates)
+        if len(taken) == _MOMENTS_AT_ONCE or updates >= _UPDATES_AT_ONCE:
             break
     return taken
 
@@ -185,7 +279,7 @@ def _joined(moments: Sequence[Moment]) -> Iterator[Moment]:
     updates: list[Update] = []
     first_ms = last_ms = 0
     for moment in moments:
-        if updates and moment.time_ms - first_ms >= _GRAIN_MS:
+        if updates and (abs(moment.time_ms - first_ms) >= _GRAIN_MS or len(updates) >= _JOINED_AT_MOST):
             yield Moment(last_ms, updates)
             updates = []
         if not updates:

@@ -150,13 +150,11 @@ class Feeds:
     @property
     def parts(self) -> list[Part]:
         """What runs in every process of the role; the work itself only where the lease is held."""
-        file = self._settings.sessions_file
-        watch = SessionWatch(
-            self.sessions,
-            file=OverridesFile(file) if file is not None else None,
-            configuration=Configuration(self._engine, wall=time.time),
-        )
-        parts: list[Part] = [("feeds.work", self._run), ("feeds.market_hours.sessions", watch.run)]
+        parts: list[Part] = [
+            ("feeds.migrate", self._migrate),
+            ("feeds.work", self._run),
+            ("feeds.sessions", self._watch_sessions),
+        ]
         parts += [(f"feeds.master.{number}", loader.run) for number, loader in enumerate(self._loaders)]
         if self._recorder is not None:
             parts.append(("feeds.recorder", self._recorder.run))
@@ -316,7 +314,7 @@ class Feeds:
                 for name, part in self._working_parts():
                     group.create_task(part(), name=name)
                 if self._prediction is not None:
-                    await group.create_task(self._keep_prediction(), name="feeds.signals.prediction")
+                    await group.create_task(self._keep_prediction(), name="feeds.prediction")
         finally:
             self.candles.stop()
             await self._flush()
@@ -327,12 +325,12 @@ class Feeds:
             ("feeds.allot", self._allot),
             ("feeds.market", lambda: self.publisher.status_market(self.exchanges, self.session_of)),
             ("feeds.status", lambda: self.publisher.status_feeds(self.exchanges, self.session_of, self._statuses)),
-            ("feeds.candles.engine", self.candles.run),
+            ("feeds.candles", self.candles.run),
             ("feeds.history", self.history.run),
-            ("feeds.indicators.evaluation", self._indicators.run),
+            ("feeds.indicators", self._indicators.run),
         ]
         if self.signals is not None:
-            parts.append(("feeds.signals.rules", self.signals.run))
+            parts.append(("feeds.signals", self.signals.run))
         if self.delay is not None:
             parts.append(("feeds.delay", self.delay.run))
         return parts

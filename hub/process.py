@@ -30,10 +30,12 @@ from channels.fanout import Fanout
 from channels.ingest import Ingest
 from channels.namespace import Namespaces
 from channels.registry import Registry
+from feeds.accounts.credentials import read_credentials
+from feeds.errors import CredentialsMissing, CredentialsUnreadable
 from feeds.instruments import SIMULATED, Instruments, synthetic
 from feeds.listings.directory import directory_of
 from hub import database
-from hub.feeds import Feeds
+from hub.feeds import SOURCES, Feeds
 from hub.parts import Part
 from hub.secret import kept_secret
 from hub.server import Server, listen, server_for
@@ -103,6 +105,22 @@ def environment() -> Mapping[str, str]:
     return given | dict(os.environ)
 
 
+def missing_credentials(settings: Settings) -> list[str]:
+    """What brokers' credentials are not set at all. A file that is not there yet may come: it is read each time."""
+    faults: list[str] = []
+    for name in (one for one in settings.feed if one in SOURCES):
+        source = SOURCES[name](settings.feed_mode)
+        try:
+            read_credentials(name, source.credential_names, environment)
+        except CredentialsUnreadable as exc:
+            log.warning("feed.credentials_unreadable", extra={"feed": name, "why": str(exc)})
+        except CredentialsMissing as exc:
+            faults.append(
+                f"FEED: {name} needs {', '.join(exc.names)}; each may also come from a file, as {exc.names[0]}_FILE"
+            )
+    return faults
+
+
 def broker_of(settings: Settings, names: ChannelNames) -> Broker:
     """The broker of the settings; it connects when it is used."""
     if settings.redis_url is None:
@@ -138,6 +156,8 @@ class Process:
 
     def _check_roles(self) -> None:
         settings = self._settings
+        if "feeds" in self._roles and (faults := missing_credentials(settings)):
+            raise SettingsError(faults)
         if len(self._roles) == 1 and settings.redis_url is None and self._roles[0] in ("web", "feeds"):
             log.warning("process.alone", extra={"role": self._roles[0], "hint": "without REDIS_URL nobody else hears"})
 

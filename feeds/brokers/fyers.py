@@ -186,8 +186,9 @@ class Fyers:
         return Request(url=credentials.get("url") or URL)
 
     def converse(self, credentials: Credentials, listings: Mapping[str, Instrument]) -> Conversation:
-        """A conversation for one connection. Raises VendorRefused as `request` does."""
-        return FyersConversation(hsm_key(credentials["access_token"]), listings)
+        """A conversation for one connection. Raises VendorRefused as `request` does; what is replayed has no token."""
+        token = credentials.get("access_token")
+        return FyersConversation("" if token is None else hsm_key(token), listings)
 
 
 def _frame(kind: int, *fields: bytes) -> bytes:

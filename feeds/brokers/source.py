@@ -183,5 +183,5 @@ class Source(Protocol):
         """A conversation for one connection. `listings` finds an instrument by the vendor's own token.
 
         The mapping is read for each price and may grow while the connection lasts; a token that it does not hold is a
-        `Bad("unknown_token")`.
+        `Bad("unknown_token")`. A replay has no credentials: then nothing is sent, but what comes in is understood.
         """

@@ -19,7 +19,7 @@ from hub.process import Process
 from schemas.settings import load
 
 class Broken(Process):
-    def _add_feeds(self):
+    def _add_feeds(self, engine):
         async def part():
             while not Path("now").exists():
                 await asyncio.sleep(0.01)

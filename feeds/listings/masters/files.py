@@ -24,7 +24,7 @@ _ZIP = b"PK"
 _GZIP_WINDOW = 31
 
 
-def unpacked(name: str, data: bytes) -> bytes:
+def unpacked(name: str, data: bytes, *, wanted: str = "a list of instruments") -> bytes:
     """The file itself: out of gzip or a zip, or as it is. Raises BadFile for a web page, an empty or a broken one."""
     if data.startswith(_GZIP):
         data = _out_of_gzip(name, data)
@@ -34,7 +34,7 @@ def unpacked(name: str, data: bytes) -> bytes:
     if not start:
         raise BadFile(f"{name} is empty")
     if start.startswith(b"<"):
-        raise BadFile(f"{name} is a web page, not a list of instruments")
+        raise BadFile(f"{name} is a web page, not {wanted}")
     return data
 
 
