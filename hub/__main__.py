@@ -5,9 +5,10 @@ import asyncio
 import json
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import uvloop
@@ -15,7 +16,9 @@ import uvloop
 from auth.identity import Plan, Role
 from auth.tokens import TokenIssuer
 from hub import checks, database, logs
-from hub.process import EXIT_OK, EXIT_SETTINGS, ROLES, Process, broker_of, names_of, secret_of
+from hub.feed_check import check_feed
+from hub.feeds import SOURCES
+from hub.process import EXIT_OK, EXIT_SETTINGS, ROLES, Process, broker_of, environment, names_of, secret_of
 from schemas.durations import parse_duration
 from schemas.errors import CommandError, SettingsError, Unavailable
 from schemas.settings import Settings, load
@@ -49,7 +52,15 @@ def _parser() -> argparse.ArgumentParser:
         ("alerts", "the alert engine (nothing to do in this release)"),
         ("notifiers", "deliveries (nothing to do in this release)"),
     ):
-        commands.add_parser(role, help=f"run one role: {does}").set_defaults(command=_run, roles=(role,))
+        one = commands.add_parser(role, help=f"run one role: {does}")
+        one.set_defaults(command=_run, roles=(role,))
+        if role == "feeds":
+            one.add_argument(
+                "--check",
+                metavar="BROKER",
+                choices=sorted(SOURCES),
+                help="try one broker's account instead, and say how",
+            )
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(command=_migrate)
     commands.add_parser("check", help="try the settings and every connection").set_defaults(command=_check)
     token = commands.add_parser("token", help="mint a token")
@@ -67,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
+    if getattr(options, "check", None):
+        well = asyncio.run(check_feed(settings, options.check, environment, now_s=time.time, say=print))
+        return EXIT_OK if well else EXIT_FAILED
+
     async def run() -> int:
         process = Process(settings, options.roles)
         return await process.run(ready=lambda: _greet(settings, options.roles))
@@ -86,13 +101,28 @@ def _greet(settings: Settings, roles: Sequence[str]) -> None:
     print(f"  broker      {settings.redis_url or 'in this process'}")
     print(f"  database    {settings.database_url or settings.data_dir / database.SQLITE_FILE}")
     if "feeds" in roles:
-        print(f"  prices      simulated, {settings.simulator_rate} ticks a second")
+        print(f"  prices      {'; '.join(_prices(settings))}")
     if settings.redis_url is None and settings.database_url is None:
         token = _issuer(settings).issue("demo", Plan.PRO, expires_in_s=24 * 3600)
         print(f"\n  A token for today: {token}\n")
         print(f"  wscat -c 'ws://{place}/ws?token={token}' \\")
         print("""        -x '{"action":"subscribe","channel":"market:RELIANCE"}' -w 60""")
     print(flush=True)
+
+
+def _prices(settings: Settings) -> Iterator[str]:
+    """Where prices come from, in words."""
+    for name in settings.feed:
+        match name:
+            case "simulator":
+                yield f"simulated, {settings.simulator_rate} ticks a second"
+            case "replay":
+                speed = (
+                    f"at {settings.replay_speed:g} times its speed" if settings.replay_speed else "as fast as it goes"
+                )
+                yield f"{settings.replay_file}, {speed}"
+            case _:
+                yield f"{name}, what somebody subscribes to"
 
 
 def _place(host: str, port: int) -> str:

@@ -1,6 +1,7 @@
 """Fetching a file over HTTP, whole and bounded: brokers' lists of instruments are up to 100 MB."""
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -27,4 +28,4 @@ async def fetch(url: str) -> tuple[bytes, Mapping[str, str]]:
     except TimeoutError as exc:
         raise ConnectionLost(f"no whole answer in {TIMEOUT_S:g} s") from exc
     except (aiohttp.ClientError, ValueError) as exc:
-        raise ConnectionLost(f"can't be reached: {type(exc).__name__}") from exc
+        raise ConnectionLost(f"{urlsplit(url).hostname} can't be reached ({type(exc).__name__})") from exc
