@@ -2,7 +2,8 @@
 
 The feeds' order in the settings is their order of preference: an instrument belongs to the first feed that lists it,
 has room for it, and works. A feed whose credentials are refused, or that has been away for a while, hands over to the
-next one that lists the instrument, and takes back when it is well again.
+next one that lists the instrument, and takes back when it is well again. But invented prices never stand in for real
+ones: the simulator carries what it is the first to list, or nothing.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,6 +16,9 @@ from schemas.errors import ErrorCode
 
 PATIENCE_MS = 30_000
 """For how long a feed may be away before another one stands in."""
+
+INVENTED = frozenset({"simulator", "replay"})
+"""Feeds whose prices are nobody's; they stand in for no other."""
 
 _REFUSED = frozenset({Health.TOKEN_EXPIRED, Health.REFUSED})
 _AWAY = frozenset({Health.CONNECTING, Health.STALE})
@@ -32,15 +36,26 @@ class Allotment(msgspec.Struct, frozen=True):
         return [place for place, owner in self.owners.items() if owner == feed]
 
 
-def allot(wanted: Sequence[Place], feeds: Sequence[Feed], now_ms: int) -> Allotment:
-    """Divides what is wanted, the most important first, among the feeds as they are now."""
+def allot(
+    wanted: Sequence[Place],
+    feeds: Sequence[Feed],
+    now_ms: int,
+    *,
+    since_ms: int = 0,
+    unready: Collection[str] = (),
+) -> Allotment:
+    """Divides what is wanted, the most important first, among the feeds as they are now.
+
+    Before `since_ms` none of them was running. What an `unready` feed lists isn't known yet: so nobody knows of what
+    the invented ones after it are the first.
+    """
     owners: dict[Place, str] = {}
     refusals: list[Refusal] = []
     unlisted: list[Place] = []
     room = {feed.name: feed.status.limit for feed in feeds}
-    well = {feed.name: _well(feed, now_ms) for feed in feeds}
+    well = {feed.name: _well(feed, now_ms, since_ms) for feed in feeds}
     for place in wanted:
-        listing = [feed for feed in feeds if feed.find(*place) is not None]
+        listing = _listing(place, feeds, unready)
         if not listing:
             unlisted.append(place)
             continue
@@ -55,11 +70,26 @@ def allot(wanted: Sequence[Place], feeds: Sequence[Feed], now_ms: int) -> Allotm
     return Allotment(owners, tuple(refusals), tuple(unlisted))
 
 
-def _well(feed: Feed, now_ms: int) -> bool:
+def _listing(place: Place, feeds: Sequence[Feed], unready: Collection[str]) -> list[Feed]:
+    """The feeds that may carry an instrument, the best first."""
+    found: list[Feed] = []
+    first = True
+    for feed in feeds:
+        if feed.name in INVENTED and not first:
+            continue
+        if feed.find(*place) is not None:
+            found.append(feed)
+            first = False
+        elif feed.name in unready:
+            first = False
+    return found
+
+
+def _well(feed: Feed, now_ms: int, since_ms: int) -> bool:
     status = feed.status
     if status.health in _REFUSED:
         return False
-    return status.health not in _AWAY or now_ms - status.since_ms <= PATIENCE_MS
+    return status.health not in _AWAY or now_ms - max(status.since_ms, since_ms) <= PATIENCE_MS
 
 
 def _full(place: Place, feeds: Collection[Feed]) -> Refusal:

@@ -79,10 +79,11 @@ class DelayLine:
         self._failing = False
 
     def write(self, batch: Batch) -> None:
-        """Takes what is being published now."""
+        """Takes what is being published now; what was said again is not taken again."""
         pending = self._pending
         for channel, payload in batch:
-            pending[channel.name] = payload
+            if not channel.delay_s:
+                pending[channel.name] = payload
 
     async def run(self) -> NoReturn:
         """Writes and says again, until cancelled; what was not written yet is written then."""

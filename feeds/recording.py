@@ -126,7 +126,7 @@ _encode = msgspec.msgpack.Encoder().encode
 def _decode(payload: bytes, shape: type[_Shape]) -> _Shape:
     try:
         return msgspec.msgpack.decode(payload, type=shape)
-    except (msgspec.MsgspecError, RecursionError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise BadFile(f"the recording is of another release: {exc}") from exc
 
 
@@ -257,7 +257,7 @@ def _blocks(file: BinaryIO, *, only_telling: bool) -> Iterator[bytes | None]:
         if start > at:
             yield None
         at, telling, data = _block(file, start, end)
-        if only_telling and not telling and _ends_well(file, at):
+        if only_telling and not telling and (at == end or _stands_at(file, at)):
             continue
         block = _unpacked(data)
         if block is None:
@@ -279,10 +279,10 @@ def _block(file: BinaryIO, start: int, end: int) -> tuple[int, bool, bytes]:
     return after, telling, file.read(size) if after <= end else b""
 
 
-def _ends_well(file: BinaryIO, at: int) -> bool:
-    """Whether the next block stands where the last one ended, or nothing."""
+def _stands_at(file: BinaryIO, at: int) -> bool:
+    """Whether a block begins at a place."""
     file.seek(at)
-    return file.read(len(MAGIC)) in (MAGIC, b"")
+    return file.read(len(MAGIC)) == MAGIC
 
 
 def _unpacked(data: bytes) -> bytes | None:

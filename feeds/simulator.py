@@ -239,7 +239,7 @@ class _Stock(_Book):
         tick = self.tick_size
         bids = range(self._bid, max(self._bid - LEVELS * tick, self._lower - tick), -tick)
         asks = range(self._ask, min(self._ask + LEVELS * tick, self._upper + tick), tick)
-        return Depth(
+        return Depth.of(
             exchange=self.exchange,
             symbol=self.symbol,
             time_ms=now_ms,

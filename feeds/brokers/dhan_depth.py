@@ -8,6 +8,7 @@ a quantity and a number of orders (u32). Sources: the vendor's page "Full Market
 
 import struct
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -16,7 +17,7 @@ from feeds.brokers.dhan_packets import PriceGrid, filled, refusal
 from feeds.brokers.source import Bad, Conversation, Credentials, Event, Frame, Heard, Http, Limits, Mode, Ping, Request
 from feeds.feed import Update
 from feeds.instruments import Instrument, Listing
-from schemas.market import Depth, Level
+from schemas.market import Depth, Figures
 
 URL_20 = "wss://depth-api-feed.dhan.co/twentydepth"
 URL_200 = "wss://full-depth-api.dhan.co/twohundreddepth"
@@ -36,8 +37,8 @@ class _Book:
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.grid = PriceGrid(instrument.tick_size)
-        self.bids: tuple[Level, ...] | None = None
-        self.asks: tuple[Level, ...] | None = None
+        self.bids: Figures | None = None
+        self.asks: Figures | None = None
 
 
 class DhanDepthConversation(Conversation):
@@ -107,7 +108,7 @@ class DhanDepthConversation(Conversation):
             changed[token] = book
         return at + int(length)
 
-    def _side(self, book: _Book, body: bytes, rows: int) -> tuple[Level, ...] | Bad:
+    def _side(self, book: _Book, body: bytes, rows: int) -> Figures | Bad:
         count, odd = divmod(len(body), _LEVEL.size)
         if self._most_levels > 20:  # of the levels that fill the body only so many count
             odd, count = odd or int(rows > count), min(rows, count)
@@ -115,7 +116,7 @@ class DhanDepthConversation(Conversation):
             return Bad("unknown_length")
         levels = _LEVEL.iter_unpack(body[: count * _LEVEL.size])
         try:
-            return filled([Level(book.grid[price], quantity, orders) for price, quantity, orders in levels])
+            return filled(tuple(chain(*[(book.grid[price], *others) for price, *others in levels])))
         except ValueError:  # the grid's: one of its prices can't be
             return Bad("impossible_price")
 

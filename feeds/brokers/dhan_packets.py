@@ -17,7 +17,8 @@ its instrument. Sources: the vendor's page "Live Market Feed" (v2) and its packa
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ import msgspec
 from feeds.brokers.source import Alive, Bad, Event, Rejected, TokenExpired
 from feeds.feed import Update
 from feeds.instruments import Instrument, Kind
-from schemas.market import PRICE_SCALE, Depth, Level, Tick
+from schemas.market import PRICE_SCALE, Depth, Figures, Tick
 
 _TICKER, _QUOTE, _INTEREST, _CLOSE, _STATUS, _FULL, _DISCONNECT = 2, 4, 5, 6, 7, 8, 50
 _HEADER = struct.Struct("<BHBI")
@@ -52,7 +53,6 @@ _CREDENTIALS = frozenset({807, 808, 809, 810})
 _Fields = tuple[Any, ...]
 """What a struct holds: integers and floats, by its layout."""
 
-_NO_LEVEL = Level(0, 0, 0)
 _NO_HEADER = (0, 0, 0, 0)
 
 _PAISA = PRICE_SCALE // 100
@@ -142,9 +142,10 @@ class _Kept:
         return self.last_quantity
 
 
-def filled(side: Sequence[Level]) -> tuple[Level, ...]:
+def filled(side: Figures) -> Figures:
     """One side of an order book without its empty levels."""
-    return tuple([level for level in side if level.price and level.quantity])
+    levels = zip(side[::3], side[1::3], side[2::3], strict=True)
+    return tuple(chain(*[level for level in levels if level[0] and level[1]]))
 
 
 def refusal(code: int) -> Event:
@@ -213,9 +214,7 @@ class Packets:
     def _read(self, code: int, kept: _Kept, fields: _Fields, received_ms: int, updates: list[Update]) -> None:
         """Appends what one packet says. Raises ValueError where a price can't be, _NoPrice where there is none."""
         if code == _FULL:
-            depth = _depth(kept, fields, received_ms)
-            updates.append(depth)  # even before the day's first trade
-            updates.append(self._full(kept, fields, received_ms, depth))
+            self._full(kept, fields, received_ms, updates)
         elif code == _QUOTE:
             updates.append(self._quote(kept, fields, received_ms))
         elif code == _TICKER:
@@ -263,40 +262,38 @@ class Packets:
         )
         return kept.tick
 
-    def _full(self, kept: _Kept, fields: _Fields, received_ms: int, depth: Depth) -> Tick:
-        last, quantity, trade_s, average, volume, sell, buy, interest, most, least, opened, _, high, low = fields[:14]
-        prices = kept.prices
+    def _full(self, kept: _Kept, fields: _Fields, received_ms: int, updates: list[Update]) -> None:
+        # Without a loop over the levels, and without objects for them: either would double what a packet costs.
+        # fmt: off
+        (
+            last, quantity, trade_s, average, volume, sell, buy, interest, most, least, opened, _, high, low,
+            bq0, aq0, bn0, an0, bp0, ap0, bq1, aq1, bn1, an1, bp1, ap1, bq2, aq2, bn2, an2, bp2, ap2,
+            bq3, aq3, bn3, an3, bp3, ap3, bq4, aq4, bn4, an4, bp4, ap4,
+        ) = fields
+        prices, exchange, symbol = kept.prices, kept.instrument.exchange, kept.instrument.symbol
+        bid, ask, bid_quantity, ask_quantity = prices[bp0], prices[ap0], bq0, aq0
+        bids: Figures = (bid, bq0, bn0, prices[bp1], bq1, bn1, prices[bp2], bq2, bn2,
+                         prices[bp3], bq3, bn3, prices[bp4], bq4, bn4)
+        asks: Figures = (ask, aq0, an0, prices[ap1], aq1, an1, prices[ap2], aq2, an2,
+                         prices[ap3], aq3, an3, prices[ap4], aq4, an4)
+        if not (bq0 and bp0 and bq1 and bp1 and bq2 and bp2 and bq3 and bp3 and bq4 and bp4
+                and aq0 and ap0 and aq1 and ap1 and aq2 and ap2 and aq3 and ap3 and aq4 and ap4):
+            bids, asks = filled(bids), filled(asks)
+            bid, bid_quantity = bids[:2] or (0, 0)
+            ask, ask_quantity = asks[:2] or (0, 0)
+        updates.append(Depth(exchange, symbol, received_ms, bids, asks))  # even before the day's first trade
         if kept.derivative:
             kept.open_interest = interest
         else:
             least = most = None
-        bid = depth.bids[0] if depth.bids else _NO_LEVEL
-        ask = depth.asks[0] if depth.asks else _NO_LEVEL
         kept.tick = Tick(
-            depth.exchange,
-            depth.symbol,
-            kept.price(last),
-            received_ms,
-            None,
-            prices[opened] or None,
-            prices[high] or None,
-            prices[low] or None,
-            kept.close,
-            volume,
-            bid.price or None,
-            ask.price or None,
-            bid.quantity,
-            ask.quantity,
-            kept.traded(volume, quantity),
-            kept.between_ticks(average),
-            buy,
-            sell,
-            kept.open_interest,
-            open_interest_low=least,
-            open_interest_high=most,
-            last_trade_ms=self._trade_ms(trade_s, received_ms),
+            exchange, symbol, kept.price(last), received_ms, None, prices[opened] or None, prices[high] or None,
+            prices[low] or None, kept.close, volume, bid or None, ask or None, bid_quantity, ask_quantity,
+            kept.traded(volume, quantity), kept.between_ticks(average), buy, sell, kept.open_interest, None, None,
+            None, None, least, most, self._trade_ms(trade_s, received_ms),
         )
-        return kept.tick
+        updates.append(kept.tick)
+        # fmt: on
 
     def _trade_ms(self, seconds: int, received_ms: int) -> int | None:
         """The last trade's time, in Unix milliseconds; None where it can't be.
@@ -322,33 +319,3 @@ def _renewed(kept: _Kept | None, token: str, instrument: Instrument) -> _Kept:
         return _Kept(token, instrument)
     kept.adopt(instrument)
     return kept
-
-
-def _depth(kept: _Kept, fields: _Fields, received_ms: int) -> Depth:
-    # Without a loop over the levels, which would double what a packet costs.
-    # fmt: off
-    (
-        bq0, aq0, bn0, an0, bp0, ap0, bq1, aq1, bn1, an1, bp1, ap1, bq2, aq2, bn2, an2, bp2, ap2,
-        bq3, aq3, bn3, an3, bp3, ap3, bq4, aq4, bn4, an4, bp4, ap4,
-    ) = fields[14:]
-    # fmt: on
-    grid, instrument = kept.prices, kept.instrument
-    bids: tuple[Level, ...] = (
-        Level(grid[bp0], bq0, bn0),
-        Level(grid[bp1], bq1, bn1),
-        Level(grid[bp2], bq2, bn2),
-        Level(grid[bp3], bq3, bn3),
-        Level(grid[bp4], bq4, bn4),
-    )
-    asks: tuple[Level, ...] = (
-        Level(grid[ap0], aq0, an0),
-        Level(grid[ap1], aq1, an1),
-        Level(grid[ap2], aq2, an2),
-        Level(grid[ap3], aq3, an3),
-        Level(grid[ap4], aq4, an4),
-    )
-    if not (bp0 and bq0 and bp1 and bq1 and bp2 and bq2 and bp3 and bq3 and bp4 and bq4):
-        bids = filled(bids)
-    if not (ap0 and aq0 and ap1 and aq1 and ap2 and aq2 and ap3 and aq3 and ap4 and aq4):
-        asks = filled(asks)
-    return Depth(instrument.exchange, instrument.symbol, received_ms, bids, asks)

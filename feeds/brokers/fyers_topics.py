@@ -15,11 +15,12 @@ connection has told. Source: fyers-apiv3 3.2.0, `data_ws.py` and `map.json`.
 
 import struct
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 
 from feeds.brokers.source import Bad, Event
 from feeds.feed import Update
 from feeds.instruments import Instrument
-from schemas.market import PRICE_SCALE, Depth, Level, Tick
+from schemas.market import PRICE_SCALE, Depth, Figures, Tick
 
 _SNAPSHOT, _UPDATE, _LAST = 83, 85, 76
 _HEAD = struct.Struct(">IH")
@@ -223,9 +224,10 @@ def _depth(topic: _Topic, instrument: Instrument, received_ms: int) -> Depth:
     )
 
 
-def _side(unit: int, prices: Sequence[int], quantities: Sequence[int], orders: Sequence[int]) -> tuple[Level, ...]:
+def _side(unit: int, prices: Sequence[int], quantities: Sequence[int], orders: Sequence[int]) -> Figures:
     levels = zip(prices, quantities, orders, strict=True)
-    return tuple([Level(price * unit, size, max(count, 0)) for price, size, count in levels if price > 0 and size > 0])
+    filled = [(price * unit, size, max(count, 0)) for price, size, count in levels if price > 0 and size > 0]
+    return tuple(chain(*filled))
 
 
 _READERS = {_PRICES: _prices, _INDEX: _index, _DEPTH: _depth}

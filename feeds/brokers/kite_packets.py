@@ -19,13 +19,13 @@ those before September 2026 have the wrong divisor for the NSE's commodities.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import dropwhile
+from itertools import chain, dropwhile
 from struct import Struct
 from typing import ClassVar
 
 from feeds.feed import Update
 from feeds.instruments import Instrument
-from schemas.market import PRICE_SCALE, Depth, Level, Tick
+from schemas.market import PRICE_SCALE, Depth, Figures, Tick
 
 # Each packet with the length before it, so that equal ones in a row are read by one iterator.
 _LTP = Struct(">HIi")
@@ -43,8 +43,6 @@ _SEGMENTS = tuple(
 
 _MOST_IN_A_RUN = 64
 """Bounds what a frame of packets that differ costs to look through."""
-
-_Side = tuple[Level, ...]
 
 
 class _Texts(dict[int, str]):
@@ -162,10 +160,10 @@ class Packets:
             factor, has_interest = _SEGMENTS[token & 0xFF]
             time_ms = exchange_s * 1000 or received_ms
             bid, ask, bid_quantity, ask_quantity = bp0 * factor, ap0 * factor, bq0, aq0
-            bids: _Side = (Level(bid, bq0, bn0), Level(bp1 * factor, bq1, bn1), Level(bp2 * factor, bq2, bn2),
-                           Level(bp3 * factor, bq3, bn3), Level(bp4 * factor, bq4, bn4))
-            asks: _Side = (Level(ask, aq0, an0), Level(ap1 * factor, aq1, an1), Level(ap2 * factor, aq2, an2),
-                           Level(ap3 * factor, aq3, an3), Level(ap4 * factor, aq4, an4))
+            bids: Figures = (bid, bq0, bn0, bp1 * factor, bq1, bn1, bp2 * factor, bq2, bn2,
+                             bp3 * factor, bq3, bn3, bp4 * factor, bq4, bn4)
+            asks: Figures = (ask, aq0, an0, ap1 * factor, aq1, an1, ap2 * factor, aq2, an2,
+                             ap3 * factor, aq3, an3, ap4 * factor, aq4, an4)
             if not (bq0 and bp0 and bq1 and bq2 and bq3 and bq4 and aq0 and ap0 and aq1 and aq2 and aq3 and aq4):
                 bids, bid, bid_quantity = _filled(bids)
                 asks, ask, ask_quantity = _filled(asks)
@@ -207,10 +205,11 @@ def _fault(instrument: Instrument | None) -> str:
     return "unknown_token" if instrument is None else "no_price"
 
 
-def _filled(side: _Side) -> tuple[_Side, int | None, int | None]:
+def _filled(side: Figures) -> tuple[Figures, int | None, int | None]:
     """A side of the book as far as it is filled, and price and quantity of its best level.
 
     What has no quantity is left out, and at the top of the book what has no price: orders at market stand there.
     """
-    levels = tuple(dropwhile(lambda level: not level.price, (level for level in side if level.quantity)))
-    return (levels, levels[0].price, levels[0].quantity) if levels else ((), None, None)
+    levels = zip(side[::3], side[1::3], side[2::3], strict=True)
+    filled = tuple(chain(*dropwhile(lambda level: not level[0], (level for level in levels if level[1]))))
+    return (filled, filled[0], filled[1]) if filled else ((), None, None)

@@ -13,6 +13,7 @@ each connection keeps what it was told. A changed price may come without any of 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -36,7 +37,7 @@ from feeds.brokers.source import (
 )
 from feeds.feed import Update
 from feeds.instruments import Instrument, Listing
-from schemas.market import Depth, Level, Tick
+from schemas.market import Depth, Figures, Tick
 
 URL = "wss://api.shoonya.com/NorenWSTP/"
 
@@ -297,7 +298,7 @@ def _depth(known: Mapping[str, int], instrument: Instrument, time_ms: int) -> De
     return Depth(instrument.exchange, instrument.symbol, time_ms, _side(known, _BIDS), _side(known, _ASKS))
 
 
-def _side(known: Mapping[str, int], fields: Sequence[tuple[str, str, str]]) -> tuple[Level, ...]:
+def _side(known: Mapping[str, int], fields: Sequence[tuple[str, str, str]]) -> Figures:
     get = known.get
-    levels = [Level(get(price, 0), get(quantity, 0), get(orders, 0)) for price, quantity, orders in fields]
-    return tuple([level for level in levels if level.price > 0 and level.quantity])
+    levels = [(get(price, 0), get(quantity, 0), get(orders, 0)) for price, quantity, orders in fields]
+    return tuple(chain(*[level for level in levels if level[0] > 0 and level[1]]))

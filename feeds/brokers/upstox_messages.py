@@ -30,7 +30,7 @@ from feeds.brokers.upstox_feed_pb2 import (
 from feeds.brokers.upstox_feed_pb2 import MarketStatus as SegmentState
 from feeds.feed import Update
 from feeds.instruments import Instrument, Kind
-from schemas.market import PRICE_SCALE, Auction, Depth, Greeks, Level, Tick
+from schemas.market import PRICE_SCALE, Auction, Depth, Figures, Greeks, Tick
 
 _FINE = PRICE_SCALE // 10_000
 """The grid of figures that need not lie on the tick, and of an instrument without one, as masters list indices: finer
@@ -48,8 +48,6 @@ _MOST_LEVELS = 20
 """What a publication of depth holds; `full_d30` would bring thirty."""
 
 _WITH_INTEREST = frozenset({Kind.FUTURE, Kind.OPTION})
-
-_Levels = tuple[Level, ...]
 
 _parse = FeedResponse.FromString
 
@@ -139,8 +137,8 @@ def _market(instrument: Instrument, feed: MarketFullFeed, time_ms: int, updates:
     exchange, symbol, kind = instrument.exchange, instrument.symbol, instrument.kind
     quotes = feed.marketLevel.bidAskQuote
     bids, asks = _levels(quotes, per, tick)
-    bid, bid_quantity = (bids[0].price, bids[0].quantity) if bids else (None, None)
-    ask, ask_quantity = (asks[0].price, asks[0].quantity) if asks else (None, None)
+    bid, bid_quantity = bids[:2] or (None, None)
+    ask, ask_quantity = asks[:2] or (None, None)
     updates.append(
         Tick(
             exchange,
@@ -227,6 +225,8 @@ def _first_level(instrument: Instrument, feed: FirstLevelWithGreeks, time_ms: in
     volume, interest = feed.vtt, int(feed.oi)
     _check(volume, interest)
     bids, asks = _levels((feed.firstDepth,), per, tick)
+    bid, bid_quantity = bids[:2] or (None, None)
+    ask, ask_quantity = asks[:2] or (None, None)
     updates.append(
         Tick(
             instrument.exchange,
@@ -235,10 +235,10 @@ def _first_level(instrument: Instrument, feed: FirstLevelWithGreeks, time_ms: in
             time_ms,
             close=close or None,
             volume=volume,
-            bid=bids[0].price if bids else None,
-            ask=asks[0].price if asks else None,
-            bid_quantity=bids[0].quantity if bids else None,
-            ask_quantity=asks[0].quantity if asks else None,
+            bid=bid,
+            ask=ask,
+            bid_quantity=bid_quantity,
+            ask_quantity=ask_quantity,
             last_quantity=last_quantity or None,
             open_interest=interest if instrument.kind in _WITH_INTEREST else None,
             last_trade_ms=last_ms,
@@ -265,19 +265,19 @@ def _last_price(ltpc: LTPC, per: float, tick: int) -> tuple[int, int, int, int |
     return price, close, quantity, time_ms if _EARLIEST_MS <= time_ms < _LATEST_MS else None
 
 
-def _levels(quotes: Sequence[Quote], per: float, tick: int) -> tuple[_Levels, _Levels]:
+def _levels(quotes: Sequence[Quote], per: float, tick: int) -> tuple[Figures, Figures]:
     """Bids and offers, best first. Levels without a price or a quantity are left out."""
-    bids: list[Level] = []
-    asks: list[Level] = []
+    bids: list[int] = []
+    asks: list[int] = []
     for quote in quotes:
         if 0 < (price := quote.bidP) <= _MOST_RUPEES and 0 < (quantity := quote.bidQ) <= _MOST:
-            bids.append(Level(round(price * per) * tick, quantity, 0))
+            bids += (round(price * per) * tick, quantity, 0)
         if 0 < (price := quote.askP) <= _MOST_RUPEES and 0 < (quantity := quote.askQ) <= _MOST:
-            asks.append(Level(round(price * per) * tick, quantity, 0))
-    if len(bids) + len(asks) < 2 * len(quotes):
+            asks += (round(price * per) * tick, quantity, 0)
+    if len(bids) + len(asks) < 2 * 3 * len(quotes):
         for quote in quotes:
             _check(round(quote.bidP * per), round(quote.askP * per), quote.bidQ, quote.askQ)
-    return tuple(bids[:_MOST_LEVELS]), tuple(asks[:_MOST_LEVELS])
+    return tuple(bids[: 3 * _MOST_LEVELS]), tuple(asks[: 3 * _MOST_LEVELS])
 
 
 def _day(bars: Sequence[OHLC], per: float, tick: int) -> tuple[int, int, int]:

@@ -152,8 +152,12 @@ class CandleEngine:
     def interrupted(self, exchange: str, at_ms: int, symbol: str = "") -> None:
         """From now on an exchange's source is away, or one instrument isn't listened to. May be said again."""
         self._away.begin(exchange, symbol, at_ms)
+        if symbol:
+            if (found := self._series.get((exchange, symbol))) is not None:
+                found.broken = True
+            return
         for series in self._series.values():
-            if series.exchange == exchange and symbol in ("", series.symbol):
+            if series.exchange == exchange:
                 series.broken = True
 
     def resumed(self, exchange: str, at_ms: int, symbol: str = "") -> None:

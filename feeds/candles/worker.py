@@ -68,6 +68,7 @@ class CandleWorker:
         self._annotate = annotate
         self._clock = clock
         self._sleep = sleep
+        self._telling = asyncio.Lock()
         self.published = 0
         self.ahead = 0
         """Ticks from further ahead than a clock may be wrong."""
@@ -110,13 +111,14 @@ class CandleWorker:
 
     async def tell(self) -> None:
         """Stores and publishes what has closed, and publishes the forming bars that are due."""
-        now_ms = self._now_ms()
-        while (closed := self._engine.advance(now_ms, at_most=_SLICE)) or self._engine.closing:
-            if self._history is not None:
-                self._history.offer(closed)
-            await self._send(closed)
-            await asyncio.sleep(0)
-        await self._send(self._engine.forming(now_ms, self._wanted()))
+        async with self._telling:
+            now_ms = self._now_ms()
+            while (closed := self._engine.advance(now_ms, at_most=_SLICE)) or self._engine.closing:
+                if self._history is not None:
+                    self._history.offer(closed)
+                await self._send(closed)
+                await asyncio.sleep(0)
+            await self._send(self._engine.forming(now_ms, self._wanted()))
 
     def stop(self) -> None:
         """Hands the minutes that still form to the history, for the next process; its `flush` then writes them."""

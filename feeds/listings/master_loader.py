@@ -109,21 +109,29 @@ class MasterLoader:
         """Fetch the list, read it, keep it, and put it in force.
 
         Raises VendorRefused, ConnectionLost, BadFile, OSError (a local file) or Unavailable (the database); what was
-        in force before then stays so.
+        in force before then stays so. Where nothing was, the list is in force without having been kept.
         """
         began = self._clock()
         day = self.wanted_day()
         files, modified_on = await self._files()
-        before = {} if self._store is None else await self._store.counts(self._vendor.name)
         master = await asyncio.to_thread(read_master, self._vendor, files, today=day)
         master = msgspec.structs.replace(master, made_on=master.made_on or modified_on)
-        is_old = self._check(master, before, day)
-        if self._store is None:
-            listings = (await asyncio.to_thread(changes, {}, master.listings, day)).listings
-        else:
-            listings = await self._store.update(self._vendor.name, master.listings, day)
+        try:
+            listings, is_old = await self._checked_and_kept(master, day)
+        except Unavailable:
+            if self._day is None:  # prices flow without a database
+                await self._on_listings(await _unkept(master, day))
+            raise
         await self._put_in_force(listings, min(day, master.made_on or day) if is_old else day)
         self._tell(master, self._clock() - began)
+
+    async def _checked_and_kept(self, master: Master, day: date) -> tuple[Sequence[Listing], bool]:
+        """What is in force with a master, once it is in the database; and whether it is old."""
+        before = {} if self._store is None else await self._store.counts(self._vendor.name)
+        is_old = self._check(master, before, day)
+        if self._store is None:
+            return await _unkept(master, day), is_old
+        return await self._store.update(self._vendor.name, master.listings, day), is_old
 
     def wanted_day(self) -> date:
         """The day of which a list should be in force now."""
@@ -228,6 +236,10 @@ def modified_day(headers: Mapping[str, str]) -> date | None:
     except ValueError:
         return None
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(IST).date()
+
+
+async def _unkept(master: Master, day: date) -> Sequence[Listing]:
+    return (await asyncio.to_thread(changes, {}, master.listings, day)).listings
 
 
 def _read_local(vendor: Vendor, path: Path) -> dict[str, bytes]:

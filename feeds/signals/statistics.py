@@ -1,6 +1,7 @@
 """How signals have done, by the day in India on which they were given."""
 
 import asyncio
+from collections.abc import Collection
 from datetime import date
 from typing import Any
 
@@ -41,11 +42,17 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def daily(
-    engine: AsyncEngine, *, from_s: int, to_s: int, exchange: str | None = None, symbol: str | None = None
+    engine: AsyncEngine,
+    *,
+    from_s: int,
+    to_s: int,
+    exchange: str | None = None,
+    symbol: str | None = None,
+    hidden: Collection[str] = (),
 ) -> list[Day]:
     """The days on which signals were given in `from_s <= time < to_s` (Unix seconds), newest first.
 
-    Raises Unavailable. Safe to cancel.
+    `hidden`: exchanges that do not count. Raises Unavailable. Safe to cancel.
     """
     day = ((_rows.created_at + _IST_OFFSET_S) // _DAY_S).label("day")
     query = select(day, *_FIGURES).where(
@@ -55,6 +62,8 @@ async def daily(
         query = query.where(_rows.exchange == exchange)
     if symbol is not None:
         query = query.where(_rows.symbol == symbol)
+    if hidden:
+        query = query.where(_rows.exchange.not_in(hidden))
     with database_errors():
         reading = engine.execution_options(sqlite_begin="DEFERRED")
         async with asyncio.timeout(TIMEOUT_S), reading.connect() as connection:

@@ -38,6 +38,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Which signals a list holds. Times in Unix seconds of their giving: from inclusive, to exclusive."""
 
     exchange: str | None = None
+    hidden: tuple[str, ...] = ()
+    """Exchanges that are left out."""
     symbol: str | None = None
     timeframe: str | None = None
     signal_type: SignalType | None = None
@@ -230,6 +232,8 @@ async def _update(connection: AsyncConnection, signal_id: int, values: dict[str,
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     equal = ("exchange", "symbol", "timeframe", "signal_type", "status", "source")
     found = [_rows[name] == str(value) for name in equal if (value := getattr(wanted, name)) is not None]
+    if wanted.hidden:
+        found.append(_rows.exchange.not_in(wanted.hidden))
     if wanted.min_confidence is not None:
         found.append(_rows.confidence >= wanted.min_confidence)
     if wanted.from_s is not None:

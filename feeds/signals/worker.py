@@ -122,6 +122,11 @@ class SignalWorker:
         for closing in self._watch.on_price(exchange, symbol, price, time_ms):
             self._closings[closing.signal_id] = closing
 
+    async def caught_up(self) -> None:
+        """Returns once all candles that were taken have been dealt with; while the database is away, not at all."""
+        await self._bars.join()
+        await self._candidates.join()
+
     async def create(self, draft: Draft) -> Signal:
         """Stores a signal given by hand and publishes it. Raises what `SignalStore.create` raises.
 
@@ -153,6 +158,7 @@ class SignalWorker:
             except Unavailable as exc:
                 self.unread += 1
                 self._tell_away(exc)
+            self._bars.task_done()
             await asyncio.sleep(0)
 
     async def _take(self, bar: Bar) -> None:
@@ -215,6 +221,7 @@ class SignalWorker:
             candidate = await self._candidates.get()
             prediction = None if self._predict is None else await self._predict(_question(candidate))
             await self._issue(candidate, prediction)
+            self._candidates.task_done()
 
     async def _issue(self, candidate: _Candidate, prediction: Prediction | None) -> None:
         """Stores and publishes what is left of a candidate; tries again until it is too old to act on."""

@@ -89,7 +89,7 @@ def tick(symbol: str = "RELIANCE", price: float = 1546.0, *, exchange: str = "NS
 
 
 def depth(symbol: str = "RELIANCE") -> Depth:
-    return Depth(
+    return Depth.of(
         exchange="NSE",
         symbol=symbol,
         time_ms=NOW_MS,

@@ -68,7 +68,7 @@ def test_a_good_tick_passes_with_its_state(gate: Gate) -> None:
 
 
 def test_depths_pass_in_their_order(gate: Gate) -> None:
-    depth = Depth(exchange="NSE", symbol="SHARE", time_ms=NOON_MS, bids=(), asks=())
+    depth = Depth.of(exchange="NSE", symbol="SHARE", time_ms=NOON_MS, bids=(), asks=())
     one, bad, two = tick(), tick(0, NOON_MS + 1), tick(101, NOON_MS + 2)
     assert gate.sift([depth, one, bad, depth, two], NOON_MS) == [depth, one, depth, two]
 

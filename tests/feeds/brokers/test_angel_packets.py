@@ -146,14 +146,14 @@ def test_a_snapshot_is_read() -> None:
         year_high=160_000 * PAISA,
         last_trade_ms=1_795_407_299_000,
     )
-    depth = Depth("NFO", "NIFTY26DECFUT", TIME_MS, levels(BIDS), levels(OFFERS))
+    depth = Depth.of("NFO", "NIFTY26DECFUT", TIME_MS, levels(BIDS), levels(OFFERS))
     assert read(full_snap(FUTURE)) == ([tick, depth], {})
 
 
 def test_depth_of_twenty_levels_is_read() -> None:
     bids = [(100 + n, 145_000 - 5 * n, n) for n in range(20)]
     offers = [(200 + n, 145_005 + 5 * n, 20 + n) for n in range(20)]
-    depth = Depth("NSE", "RELIANCE", TIME_MS, levels(bids), levels(offers))
+    depth = Depth.of("NSE", "RELIANCE", TIME_MS, levels(bids), levels(offers))
     assert read(depth_packet(SHARE, bids=bids, offers=offers)) == ([depth], {})
 
 

@@ -34,7 +34,7 @@ def conversation(most_levels: int = 20) -> Conversation:
 
 def test_bids_and_asks_stacked_in_one_frame_are_one_depth() -> None:
     heard = conversation().receive(depth_side(BIDS, TOKEN, ROWS, 0) + depth_side(ASKS, TOKEN, ROWS[:3], 0), NOW_MS)
-    assert heard == Heard([Depth("NSE", "RELIANCE", NOW_MS, LEVELS, LEVELS[:3])], [])
+    assert heard == Heard([Depth.of("NSE", "RELIANCE", NOW_MS, LEVELS, LEVELS[:3])], [])
 
 
 def test_a_side_alone_waits_for_the_other_and_then_renews_the_book() -> None:
@@ -42,9 +42,9 @@ def test_a_side_alone_waits_for_the_other_and_then_renews_the_book() -> None:
     assert talk.receive(depth_side(BIDS, TOKEN, ROWS), NOW_MS) == Heard([], [])
     assert talk.receive(depth_side(ASKS, OTHER, ROWS), NOW_MS) == Heard([], [])
     (both,) = talk.receive(depth_side(ASKS, TOKEN, []), NOW_MS).updates
-    assert both == Depth("NSE", "RELIANCE", NOW_MS, LEVELS, ())
+    assert both == Depth.of("NSE", "RELIANCE", NOW_MS, LEVELS, ())
     (renewed,) = talk.receive(depth_side(BIDS, TOKEN, ROWS[:1]), NOW_MS + 1).updates
-    assert renewed == Depth("NSE", "RELIANCE", NOW_MS + 1, LEVELS[:1], ())
+    assert renewed == Depth.of("NSE", "RELIANCE", NOW_MS + 1, LEVELS[:1], ())
 
 
 def test_two_hundred_levels_count_their_rows() -> None:

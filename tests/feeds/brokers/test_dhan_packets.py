@@ -84,7 +84,7 @@ def test_a_full_packet_is_a_tick_with_the_best_level_and_a_depth() -> None:
         average_price=131_000 * PRICE_SCALE, total_buy_quantity=8, total_sell_quantity=7, open_interest=5000,
         open_interest_high=6000, open_interest_low=4000, last_trade_ms=NOW_S * 1000,
     )  # fmt: skip
-    assert depth == Depth(
+    assert depth == Depth.of(
         "MCX", "GOLD26DECFUT", NOW_MS,
         tuple(Level((131_500 - n) * PRICE_SCALE, 10 + n, 1 + n) for n in range(5)),
         tuple(Level((131_501 + n) * PRICE_SCALE, 20 + n, 2 + n) for n in range(5)),

@@ -97,7 +97,7 @@ def test_a_depth_is_prices_then_quantities_then_orders() -> None:
     heard = Heard()
     (depth,), events = heard(data(snapshot(3, f"dp|{RELIANCE}", values)))
     assert events == []
-    assert depth == Depth(
+    assert depth == Depth.of(
         "NSE", "RELIANCE", NOW_MS,
         tuple(Level((250_000 - n) * PAISA, 10 + n, 1 + n) for n in range(5)),
         tuple(Level((250_010 + n) * PAISA, 20 + n, 6 + n) for n in range(5)),

@@ -117,7 +117,7 @@ class TestFields:
             open_interest_low=8_100,
             last_trade_ms=1_795_407_300_000,
         )
-        assert depth == Depth(
+        assert depth == Depth.of(
             exchange="NFO",
             symbol="NIFTY26DECFUT",
             time_ms=1_795_407_301_000,

@@ -167,7 +167,7 @@ WHOLE_TICK = Tick(
 def test_a_depth_snapshot_tells_every_field() -> None:
     tick, depth = conversation().receive(text("dk", "NSE|22", **WHOLE, **BOOK), NOW_MS).updates
     assert tick == WHOLE_TICK
-    assert depth == Depth(
+    assert depth == Depth.of(
         "NSE", "ACC", NOW_S * 1000,
         tuple(Level(250_010 * PAISA - level * 5 * PAISA, 10 + level, level) for level in range(1, 6)),
         tuple(Level(250_010 * PAISA + level * 5 * PAISA, 20 + level, level + 5) for level in range(1, 6)),

@@ -126,7 +126,7 @@ def test_a_full_feed_is_read_by_the_vendors_field_numbers() -> None:
     )
     bids = (Level(2_103_000_000, 5, 0), Level(2_103_000_000, 6, 0))
     asks = (Level(2_104_000_000, 10, 0), Level(2_104_000_000, 12, 0))
-    depth = Depth("NFO", "NIFTY26DEC24000CE", TIME_MS, bids, asks)
+    depth = Depth.of("NFO", "NIFTY26DEC24000CE", TIME_MS, bids, asks)
     assert hear(frame) == Heard([tick, depth], [])
 
 
@@ -321,14 +321,14 @@ def test_an_auctions_figures_may_be_zero_while_it_runs() -> None:
 def test_levels_without_a_price_or_a_quantity_are_left_out() -> None:
     heard = hear_feed(SHARE, market_feed(levels=[(0, 99.0, 5, 101.0), (7, 98.0, 6, 0.0), (0, 0.0, 0, 0.0)]))
     tick, depth = heard.updates
-    assert depth == Depth("NSE", "RELIANCE", TIME_MS, (Level(980_000_000, 7, 0),), (Level(1_010_000_000, 5, 0),))
+    assert depth == Depth.of("NSE", "RELIANCE", TIME_MS, (Level(980_000_000, 7, 0),), (Level(1_010_000_000, 5, 0),))
     assert isinstance(tick, Tick)
     assert (tick.bid, tick.bid_quantity, tick.ask, tick.ask_quantity) == (980_000_000, 7, 1_010_000_000, 5)
 
 
 def test_an_empty_book_is_told() -> None:
     heard = hear_feed(SHARE, market_feed(levels=[(0, 0.0, 0, 0.0)] * 5))
-    assert heard.updates[1] == Depth("NSE", "RELIANCE", TIME_MS, (), ())
+    assert heard.updates[1] == Depth.of("NSE", "RELIANCE", TIME_MS, (), ())
 
 
 def test_of_thirty_levels_the_best_twenty_are_kept() -> None:

@@ -155,7 +155,7 @@ async def test_listeners_hear_every_closed_bar_once_and_no_forming_one(room: Roo
 
 
 async def test_depths_are_passed_over_and_ticks_from_the_future_counted(room: Room) -> None:
-    depth = Depth(exchange="NSE", symbol="RELIANCE", time_ms=at("09:15"), bids=(), asks=())
+    depth = Depth.of(exchange="NSE", symbol="RELIANCE", time_ms=at("09:15"), bids=(), asks=())
     await room.at("09:15:02", depth, tick("09:15:01", 100, 10), tick("11:00", 200, 20), depth)
     assert room.worker.ahead == 1
     [(_, payload)] = await room.at("09:16:02")
