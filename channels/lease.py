@@ -35,8 +35,9 @@ Work = Callable[[Fence], Awaitable[NoReturn]]
 class Lease(Protocol):
     """One lease, as one process sees it."""
 
-    held: bool
-    """Whether this process is the one that works."""
+    @property
+    def held(self) -> bool:
+        """Whether this process is the one that works. False as soon as another one may be, also before it is told."""
 
     async def hold(self, work: Work) -> NoReturn:
         """Waits for the lease, works, and waits again when it was lost; until cancelled. What `work` raises is raised.

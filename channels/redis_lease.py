@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from typing import NoReturn
 
 from channels.lease import Fence, LeaseLost, Work, give_way
@@ -21,11 +22,16 @@ class RedisLease:
     """See `channels.lease.Lease`. `owner` is a word that no other process has, `key` the lease's key in Redis."""
 
     def __init__(self, link: RedisLink, *, name: str, key: bytes, owner: bytes) -> None:
-        self.held = False
         self._link = link
         self._name = name
         self._key = key
         self._owner = owner
+        self._until_s = 0.0
+
+    @property
+    def held(self) -> bool:
+        """See `Lease`. By our own clock, so that a process that was stopped knows when it wakes up."""
+        return time.monotonic() < self._until_s
 
     async def hold(self, work: Work) -> NoReturn:
         """See `Lease`."""
@@ -35,14 +41,17 @@ class RedisLease:
             await asyncio.sleep(RENEW_INTERVAL_S * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
 
     async def _acquire(self) -> int:
+        asked_s = time.monotonic()
         try:
-            return int(await self._link.run(Call(ACQUIRE, [self._key], [self._owner, LEASE_MS])))
+            number = int(await self._link.run(Call(ACQUIRE, [self._key], [self._owner, LEASE_MS])))
         except Unavailable as exc:
             log.info("lease.waiting", extra={"lease": self._name, "why": exc.why})
             return 0
+        if number:
+            self._until_s = asked_s + LEASE_MS / 1000
+        return number
 
     async def _hold(self, work: Work, fence: Fence) -> None:
-        self.held = True
         log.info("lease.held", extra={"lease": self._name})
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -51,18 +60,29 @@ class RedisLease:
         except* LeaseLost:
             log.warning("lease.lost", extra={"lease": self._name})
         finally:
-            self.held = False
+            self._until_s = 0.0
             await self._release()
         give_way()
 
     async def _keep(self) -> NoReturn:
+        """Prolongs the lease until somebody else has it, or may have it, as the server was away for too long.
+
+        A server that lost its memory is asked for the lease again. The fence stays: whoever had the lease in between
+        has got a greater one, and is obeyed.
+        """
         while True:
             await asyncio.sleep(RENEW_INTERVAL_S)
+            asked_s = time.monotonic()
             try:
-                renewed = await self._link.run(Call(RENEW, [self._key], [self._owner, LEASE_MS]))
+                kept = await self._link.run(Call(RENEW, [self._key], [self._owner, LEASE_MS]))
             except Unavailable as exc:
-                raise LeaseLost from exc
-            if not renewed:
+                if not self.held:
+                    raise LeaseLost from exc
+                continue
+            if kept:
+                self._until_s = asked_s + LEASE_MS / 1000
+            elif not await self._acquire():
+                self._until_s = 0.0
                 raise LeaseLost
 
     async def _release(self) -> None:

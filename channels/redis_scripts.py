@@ -388,8 +388,10 @@ DEMAND = Script(
     r"""
 -- KEYS: the names by the end of their demand, its version. ARGV: for how many ms; names.
 local clock = redis.call('TIME')
-local ends = clock[1] * 1000 + math.floor(clock[2] / 1000) + ARGV[1]
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local ends = now + ARGV[1]
 local added = 0
+redis.call('SET', KEYS[2], string.format('%.0f', now), 'NX')  -- above all versions of a memory that was lost
 for i = 2, #ARGV do added = added + redis.call('ZADD', KEYS[1], ends, ARGV[i]) end
 if added > 0 then redis.call('INCR', KEYS[2]) end
 return added

@@ -19,7 +19,7 @@ from feeds.feed import FeedStatus, Health, Update
 from feeds.market_hours.sessions import MarketSession
 from schemas.durations import Seconds
 from schemas.errors import CommandError, Unavailable
-from schemas.market import MarketState, Tick, depth_payload, ist_text, tick_payload
+from schemas.market import Depth, MarketState, Tick, depth_payload, ist_text, tick_payload
 
 log = logging.getLogger("tickhub.feeds.publisher")
 
@@ -63,7 +63,7 @@ class Publisher:
         self._stale_since: dict[str, int] = {}
         self._ticks: dict[tuple[str, str], Channel | None] = {}
         self._depths: dict[tuple[str, str], Channel | None] = {}
-        self._heard: dict[str, Seconds] = {}
+        self._heard: dict[str | None, Seconds] = {}
         self._away = False
         self._lost = 0
         self.published = 0
@@ -155,21 +155,22 @@ class Publisher:
         ticks, depths = self._ticks, self._depths
         for update in updates:
             key = (update.exchange, update.symbol)
-            if isinstance(update, Tick):
-                channel = ticks[key] if key in ticks else self._channel("market", ticks, key)
-                if channel is not None:
+            if type(update) is Tick:
+                if (channel := ticks.get(key) or self._channel("market", ticks, key)) is not None:
                     batch.append((channel, tick_payload(update)))
-            else:
-                channel = depths[key] if key in depths else self._channel("depth", depths, key)
-                if channel is not None:
+            elif type(update) is Depth:
+                if (channel := depths.get(key) or self._channel("depth", depths, key)) is not None:
                     batch.append((channel, depth_payload(update)))
         self.refused += len(updates) - len(batch)
-        self._heard.update(dict.fromkeys({channel.exchange or "" for channel, _ in batch}, self._clock()))
+        self._heard.update(dict.fromkeys({channel.exchange for channel, _ in batch}, self._clock()))
         return batch
 
     def _channel(
         self, namespace: str, known: dict[tuple[str, str], Channel | None], key: tuple[str, str]
     ) -> Channel | None:
+        """The channel of an instrument that is new, or was refused."""
+        if key in known:
+            return known[key]
         if len(known) >= _MAX_CHANNELS:
             known.clear()
         exchange, symbol = key

@@ -115,9 +115,9 @@ class Gate:
 
         One tick of each batch is compared with our clock.
         """
-        judge, ticks = self.judge, [one for one in updates if type(one) is Tick]
-        if ticks:
-            self._clock.count(now_ms - ticks[-1].time_ms, now_ms)
+        judge, last = self.judge, next((one for one in reversed(updates) if type(one) is Tick), None)
+        if last is not None:
+            self._clock.count(now_ms - last.time_ms, now_ms)
         return [one for one in updates if type(one) is not Tick or judge(one, now_ms) is None]
 
     def judge(self, tick: Tick, now_ms: int) -> Reason | None:

@@ -113,7 +113,8 @@ class FeedBoard:
         if channel.exchange is None or channel.symbol is None:
             return None
         place = (channel.exchange, channel.symbol)
-        if entry := self._refused.get(place):
+        entry = self._refused.get(place)
+        if entry is not None and self._clock() < entry[0]:
             return entry[1]
         if self._full is not None and place not in self._carried and self._listed(channel):
             return CommandError(ErrorCode.LIMIT_EXCEEDED, self._full)

@@ -12,7 +12,8 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,7 +28,6 @@ from channels.registry import Registry
 from channels.shape import Update as Heard
 from feeds.accounts.credentials import read_credentials
 from feeds.accounts.runner import BrokerFeed
-from feeds.allotment import Allotment, allot
 from feeds.brokers.angel import Angel
 from feeds.brokers.dhan import Dhan
 from feeds.brokers.fyers import Fyers
@@ -41,10 +41,10 @@ from feeds.candles.worker import CandleWorker, Name
 from feeds.configuration import Configuration
 from feeds.delay import DelayLine
 from feeds.errors import BadFile
-from feeds.feed import Feed, FeedStatus, Publish, Refusal, Update
+from feeds.feed import Feed, FeedStatus, Publish, Update
 from feeds.indicators.live import LiveIndicators
 from feeds.instruments import Instrument, Listing
-from feeds.interest import CandlePlace, Interest, Place
+from feeds.interest import CandlePlace, Place
 from feeds.listings.directory import Directory
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.master_loader import MasterLoader
@@ -56,15 +56,15 @@ from feeds.market_hours.sessions import MarketSession, Sessions, ist_day, next_d
 from feeds.market_hours.watch import SessionWatch
 from feeds.outside import OutsidePrices
 from feeds.publisher import Publisher
-from feeds.recording import RecordedSource, Recorder
-from feeds.replay import ReplayFeed
+from feeds.replay.player import ReplayFeed
+from feeds.replay.recording import RecordedSource, Recorder
 from feeds.sanity import Gate
 from feeds.signals.prediction import PredictionService
 from feeds.signals.store import SignalStore
 from feeds.signals.worker import SignalWorker
 from feeds.simulator import MarketHours, Simulator
 from hub import database
-from hub.feed_board import REFUSALS, encode_refusals
+from hub.feed_division import Division
 from hub.fetch import fetch
 from hub.metrics import Metrics
 from hub.parts import Part
@@ -84,12 +84,13 @@ SOURCES: Mapping[str, Callable[[str], Source]] = {
 }
 """The brokers' protocols by their names in the settings; each is made for a mode."""
 
-ALLOT_S = 0.25
-"""How soon a first subscriber's wish reaches the vendor."""
 MIGRATE_RETRY_S = 2.0
 PURGE_S = 86_400.0
 FLUSH_TIMEOUT_S = 5.0
+KEEP_PACE_S = 5.0
+"""How long a replay waits for its signals, which need the database."""
 _DAY_MS = 86_400_000
+_MINUTE_MS = 60_000
 _TRADED = frozenset({MarketState.CONTINUOUS, MarketState.POST_CLOSE, None})
 
 
@@ -115,16 +116,12 @@ class Feeds:
         self.sessions = Sessions()
         self._recorder = Recorder(settings.record_file) if settings.record_file is not None else None
         self._replay = self._replay_feed() if "replay" in settings.feed else None
-        self._loaders: list[MasterLoader] = []
+        self._loaders: dict[str, MasterLoader] = {}
         self.feeds: list[Feed] = [self._feed(name) for name in settings.feed]
         self._wall: Clock = self._replay.now_s if self._replay is not None and len(self.feeds) == 1 else time.time
         self._lease = broker.lease(f"feeds:{','.join(sorted(settings.feed))}")
         self._migration_tried = asyncio.Event()
-        self._interest = Interest(_places(settings.feed_symbols))
-        self._allotment = Allotment({})
-        self._owners: dict[Place, str | None] = {}
-        self._wanted: dict[str, list[Place]] = {}
-        self.exchanges: list[str] = ["NSE", "BSE"]
+        self._sessions_read = asyncio.Event()
         self.gate = Gate(self.sessions, self.find)
         self._halts = MarketHalts(self.sessions)
         self.publisher = Publisher(broker, names, wall=self._wall)
@@ -133,7 +130,7 @@ class Feeds:
             self.publisher.on_published.append(self.delay.write)
         self.history = CandleHistory(engine)
         self._indicators = LiveIndicators(
-            self.history, lambda: self._interest.candles, sleep=asyncio.sleep, wall=self._wall
+            self.history, lambda: self.division.wanted_candles, sleep=asyncio.sleep, wall=self._wall
         )
         self.candles = CandleWorker(
             CandleEngine(opens_ms=self._opens_ms, closes_ms=self._closes_ms),
@@ -145,7 +142,16 @@ class Feeds:
         )
         self._prediction = _prediction_service(settings)
         self.signals = self._signal_worker()
+        self._minute = 0
         self._outside = OutsidePrices(registry, names, self._take_outside, self._now_ms)
+        self.division = Division(
+            self.feeds,
+            broker,
+            always=_places(settings.feed_symbols),
+            follow=self._outside.follow,
+            candles=self.candles,
+        )
+        self.division.unready.update(feed.name for feed in self.feeds if isinstance(feed, BrokerFeed))
 
     @property
     def parts(self) -> list[Part]:
@@ -155,7 +161,7 @@ class Feeds:
             ("feeds.work", self._run),
             ("feeds.sessions", self._watch_sessions),
         ]
-        parts += [(f"feeds.master.{number}", loader.run) for number, loader in enumerate(self._loaders)]
+        parts += [(f"feeds.master.{name}", self._loading(loader)) for name, loader in self._loaders.items()]
         if self._recorder is not None:
             parts.append(("feeds.recorder", self._recorder.run))
         return parts
@@ -169,6 +175,8 @@ class Feeds:
         """Look at what is to be replayed. Raises SettingsError where it can't be."""
         if self._replay is None:
             return
+        if len(self.feeds) > 1:
+            raise SettingsError(["FEED: replay goes by the time of its file, so it can't run beside other feeds"])
         try:
             await self._replay.open()
         except BadFile as exc:
@@ -253,19 +261,25 @@ class Feeds:
 
         async def put_in_force(listings: Sequence[Listing]) -> None:
             feed.directory = await asyncio.to_thread(Directory, listings)
+            self.division.listed_anew(name)
 
         local = self._environ().get(f"{name.upper()}_INSTRUMENTS", "")
-        self._loaders.append(
-            MasterLoader(
-                VENDORS[name],
-                InstrumentStore(self._engine),
-                fetch=fetch,
-                on_listings=put_in_force,
-                is_trading_day=self._is_trading_day,
-                path=Path(local) if local else None,
-            )
+        self._loaders[name] = MasterLoader(
+            VENDORS[name],
+            InstrumentStore(self._engine),
+            fetch=fetch,
+            on_listings=put_in_force,
+            is_trading_day=self._is_trading_day,
+            path=Path(local) if local else None,
         )
         return feed
+
+    def _loading(self, loader: MasterLoader) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def run() -> None:
+            await self._sessions_read.wait()
+            await loader.run()
+
+        return run
 
     def _is_trading_day(self, day: date) -> bool:
         return self.sessions.trades_on(SessionClass.CASH, day)
@@ -306,31 +320,44 @@ class Feeds:
     async def _work(self, fence: Fence) -> NoReturn:
         self.publisher.fence = fence
         await self._migration_tried.wait()
+        await self._sessions_read.wait()
         await self.candles.restore()
+        for exchange in self.division.exchanges:
+            self.candles.resumed(exchange)
         try:
             async with asyncio.TaskGroup() as group:
                 for feed in self.feeds:
                     group.create_task(feed.run(self._publish_of(feed)), name=f"feeds.{feed.name}")
                 for name, part in self._working_parts():
                     group.create_task(part(), name=name)
-                if self._prediction is not None:
-                    await group.create_task(self._keep_prediction(), name="feeds.prediction")
         finally:
-            self.candles.stop()
-            await self._flush()
+            await self._cease()
         raise AssertionError("the parts never end by themselves")
 
+    async def _cease(self) -> None:
+        """Keeps what is only in memory, unless another process is the one to say it by now."""
+        if self.working:
+            self.candles.stop()
+        self.division.stop()
+        for exchange in self.division.exchanges:
+            self.candles.interrupted(exchange)
+        await self._flush()
+
     def _working_parts(self) -> list[Part]:
+        publisher, exchanges = self.publisher, self.division.exchanges
         parts: list[Part] = [
-            ("feeds.allot", self._allot),
-            ("feeds.market", lambda: self.publisher.status_market(self.exchanges, self.session_of)),
-            ("feeds.status", lambda: self.publisher.status_feeds(self.exchanges, self.session_of, self._statuses)),
-            ("feeds.candles", self.candles.run),
+            ("feeds.division", self.division.run),
+            ("feeds.market", lambda: publisher.status_market(exchanges, self.session_of)),
+            ("feeds.status", lambda: publisher.status_feeds(exchanges, self.session_of, self._statuses)),
+            ("feeds.candles", self._tell_candles),
             ("feeds.history", self.history.run),
+            ("feeds.purge", self._purge),
             ("feeds.indicators", self._indicators.run),
         ]
         if self.signals is not None:
             parts.append(("feeds.signals", self.signals.run))
+        if self._prediction is not None:
+            parts.append(("feeds.prediction", self._keep_prediction))
         if self.delay is not None:
             parts.append(("feeds.delay", self.delay.run))
         return parts
@@ -350,12 +377,15 @@ class Feeds:
 
     async def _watch_sessions(self) -> None:
         file = self._settings.sessions_file
-        await self._migration_tried.wait()
-        await SessionWatch(
+        watch = SessionWatch(
             self.sessions,
             file=OverridesFile(file) if file is not None else None,
             configuration=Configuration(self._engine, wall=time.time),
-        ).run()
+        )
+        await self._migration_tried.wait()
+        await watch.poll()
+        self._sessions_read.set()
+        await watch.run()
 
     async def _purge(self) -> NoReturn:
         """Lets go of old candles once a day."""
@@ -390,8 +420,13 @@ class Feeds:
         return publish
 
     async def _take(self, feed: Feed, updates: Sequence[Update]) -> None:
+        if not self.working:  # somebody else is, and its prices are newer
+            return
         if len(self.feeds) > 1:
-            updates = [one for one in updates if self._owner(one.exchange, one.symbol) == feed.name]
+            owner = self.division.owner
+            updates = [one for one in updates if owner(one.exchange, one.symbol) == feed.name]
+        if self._replay is not None:
+            await self._keep_pace()
         passed = self.gate.sift(updates, self._now_ms())
         self.candles.take(passed)
         if self.signals is not None:
@@ -399,6 +434,25 @@ class Feeds:
         if not self._simulated_only:
             self._watch_halts(passed)
         await self.publisher.publish(passed)
+
+    async def _tell_candles(self) -> NoReturn:
+        """As `CandleWorker.run`, but a process that wakes up late closes no bars of which it has missed a part."""
+        while True:
+            if self.working:
+                await self.candles.tell()
+            await asyncio.sleep(self.candles.POLL_S)
+
+    async def _keep_pace(self) -> None:
+        """Lets candles and signals follow a replay minute by minute, however fast it goes."""
+        minute = self._now_ms() // _MINUTE_MS
+        if minute == self._minute:
+            return
+        self._minute = minute
+        await self.candles.tell()
+        if self.signals is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(KEEP_PACE_S):
+                    await self.signals.caught_up()
 
     def _watch_halts(self, updates: Sequence[Update]) -> None:
         for one in updates:
@@ -412,14 +466,6 @@ class Feeds:
         for one in updates:
             if isinstance(one, Tick) and one.state in _TRADED:
                 on_price(one.exchange, one.symbol, one.price, one.time_ms)
-
-    def _owner(self, exchange: str, symbol: str) -> str | None:
-        """Which feed an instrument's prices are taken from."""
-        place = (exchange, symbol)
-        if place not in self._owners:
-            carrier = next((feed.name for feed in self.feeds if feed.find(exchange, symbol) is not None), None)
-            self._owners[place] = self._allotment.owners.get(place, carrier)
-        return self._owners[place]
 
     def _take_outside(self, ticks: Sequence[Tick], heard: Heard) -> None:
         self.candles.take(ticks)
@@ -437,47 +483,7 @@ class Feeds:
         return await self.history.between(exchange, symbol, timeframe, 0, int(self._wall()) + 1, limit=count)
 
     def _wanted_candles(self) -> Collection[CandlePlace]:
-        return self._interest.candles.keys()
-
-    # -- what is wanted ---------------------------------------------------------------------------------------------
-
-    async def _allot(self) -> None:
-        version = -1
-        names: frozenset[str] = frozenset()
-        while True:
-            try:
-                demanded = await self._broker.demanded(version)
-                version, names = demanded.version, names if demanded.names is None else demanded.names
-                await self._divide(names)
-            except Unavailable as exc:
-                log.debug("feeds.demand_unknown", extra={"what": exc.what})
-            await asyncio.sleep(ALLOT_S)
-
-    async def _divide(self, names: frozenset[str]) -> None:
-        now_s = time.monotonic()
-        self._interest.take(names, now_s)
-        found = allot(self._interest.instruments(now_s), self.feeds, int(time.time() * 1000))
-        if found.owners != self._allotment.owners:
-            self._owners.clear()
-        refusals = [*(one for one in found.refusals if one not in self._allotment.refusals)]
-        self._allotment = found
-        for feed in self.feeds:
-            wanted = found.of(feed.name)
-            if wanted != self._wanted.get(feed.name):
-                self._wanted[feed.name] = wanted
-                feed.want(wanted)
-            refusals += feed.take_refusals()
-        self._name_exchanges()
-        await self._outside.follow(found.unlisted)
-        if refusals:
-            await self._refuse(refusals)
-
-    async def _refuse(self, refusals: Sequence[Refusal]) -> None:
-        await self._broker.publish(REFUSALS, encode_refusals(refusals))
-
-    def _name_exchanges(self) -> None:
-        carried = {exchange for exchange, _ in self._allotment.owners}
-        self.exchanges += sorted(carried.difference(self.exchanges))
+        return self.division.wanted_candles.keys()
 
     # -- hours ------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """What a request says: who asks, its body, its query, each checked, with a clear error for what is wrong."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -9,12 +11,21 @@ from starlette.requests import ClientDisconnect, Request
 
 from auth.identity import Identity
 from schemas.errors import CommandError, ErrorCode
+from schemas.market import EXCHANGES, IST
 from schemas.publications import MAX_BYTES
 
 MAX_BODY_BYTES = MAX_BYTES + 4096
 """A publication and what stands around it."""
 
 Verify = Callable[[str], Awaitable[Identity]]
+
+ExchangeText = Annotated[str, Meta(max_length=8)]
+"""An exchange in any case; see `exchange_of`."""
+Timeframe = Annotated[str, Meta(pattern="^(1m|3m|5m|15m|30m|1h|1d)$")]
+
+_LATEST_S = 2**40
+_UNIX_TIME = re.compile(r"[0-9]{1,13}")
+_LOST_PLUS = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:?[0-9]{2}$)")
 
 T = TypeVar("T")
 
@@ -24,13 +35,20 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     page: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     limit: Annotated[int, Meta(ge=1, le=500)] = 50
-    sort: Annotated[str, Meta(max_length=32)] = ""
-    order: Annotated[str, Meta(pattern="^(asc|desc)$")] = "desc"
+    sort: Annotated[str, Meta(max_length=32)] | None = None
+    order: Literal["asc", "desc"] | None = None
 
     @property
     def offset(self) -> int:
         """How many entries stand before this page."""
         return (self.page - 1) * self.limit
+
+    def sorted_by(self, *names: str) -> str:
+        """What to sort by, the first name where nothing is said. Raises CommandError BAD_REQUEST for any other."""
+        if self.sort is not None and self.sort not in names:
+            known = ", ".join(dict.fromkeys(names))
+            raise CommandError(ErrorCode.BAD_REQUEST, f"Expected one of {known} - at `?sort`")
+        return self.sort or names[0]
 
     def of(self, items: Sequence[Any], total: int) -> dict[str, Any]:
         """The answer's data."""
@@ -45,14 +63,14 @@ async def bearer(request: Request, verify: Verify) -> Identity:
     return await verify(token.strip())
 
 
-async def body(request: Request, kind: type[T]) -> T:
+async def body(request: Request, kind: type[T], *, max_bytes: int = MAX_BODY_BYTES) -> T:
     """The JSON body as a struct. Raises CommandError BAD_REQUEST, or LIMIT_EXCEEDED for one that is too long."""
     raw = bytearray()
     try:
         async for chunk in request.stream():
             raw += chunk
-            if len(raw) > MAX_BODY_BYTES:
-                raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"A body holds at most {MAX_BODY_BYTES} bytes")
+            if len(raw) > max_bytes:
+                raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"A body holds at most {max_bytes} bytes")
     except ClientDisconnect as exc:
         raise CommandError(ErrorCode.BAD_REQUEST, "The body ended early") from exc
     try:
@@ -71,3 +89,29 @@ def query(request: Request, kind: type[T]) -> T:
         return msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as exc:
         raise CommandError(ErrorCode.BAD_REQUEST, str(exc).replace("`$.", "`?")) from exc
+
+
+def exchange_of(text: str, place: str = "?exchange") -> str:
+    """An exchange as the hub writes it. Raises CommandError BAD_REQUEST, naming `place`."""
+    if text.upper() not in EXCHANGES:
+        known = " ".join(sorted(EXCHANGES))
+        raise CommandError(ErrorCode.BAD_REQUEST, f"Expected an exchange out of {known} - at `{place}`")
+    return text.upper()
+
+
+def moment_of(text: str | int, place: str) -> int:
+    """A time in Unix seconds, from such or from ISO 8601; a day is its midnight, and without a zone it is India's.
+
+    Raises CommandError BAD_REQUEST, naming `place`.
+    """
+    if isinstance(text, int) or _UNIX_TIME.fullmatch(text):
+        seconds = int(text)
+    else:
+        try:
+            read = datetime.fromisoformat(_LOST_PLUS.sub("+", text))  # an offset's + in a query means a space
+        except ValueError:
+            raise CommandError(ErrorCode.BAD_REQUEST, f"Expected a time, ISO 8601 or Unix - at `{place}`") from None
+        seconds = int((read.replace(tzinfo=IST) if read.tzinfo is None else read).timestamp())
+    if not 0 <= seconds <= _LATEST_S:
+        raise CommandError(ErrorCode.BAD_REQUEST, f"Expected a time since 1970, in seconds - at `{place}`")
+    return seconds

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import resource
+import time
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -30,12 +31,14 @@ from channels.namespace import CONTROL, Policy
 from channels.registry import Registry
 from channels.shape import Update
 from feeds.candles.history import CandleHistory
+from feeds.configuration import Configuration
 from feeds.indicators.indicator import parse
 from feeds.instruments import Instruments
 from feeds.listings.directory import directory_of
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.masters import VENDORS
 from hub import database
+from hub.admin_api import AdminApi
 from hub.connections import Connections, Limits, Origins
 from hub.envelope import EXCEPTION_HANDLERS
 from hub.feed_board import REFUSALS, FeedBoard
@@ -45,6 +48,7 @@ from hub.metrics import Metrics
 from hub.parts import Part
 from hub.secret import public_key_pem
 from hub.session import Services
+from hub.signals_api import SignalsApi
 from schemas.errors import CloseCode, SettingsError, Unavailable
 from schemas.settings import Settings
 
@@ -275,6 +279,15 @@ class Web:
             history=CandleHistory(self._engine),
             delay_of=self._delay_of,
         )
+        signals = SignalsApi(
+            broker=self._broker,
+            names=names,
+            engine=self._engine,
+            verify=self.verify,
+            instruments=lambda: self.instruments,
+            delay_s=self._plans.delay_s,
+        )
+        admin = AdminApi(configuration=Configuration(self._engine, wall=time.time), verify=self.verify)
         health = Health(
             checks={"broker": self._broker.check, "database": lambda: database.check(self._engine)},
             facts=self._facts,
@@ -284,7 +297,8 @@ class Web:
             self.connections,
             routes=[
                 Mount("/api/v1/market", routes=market.routes),
-                Mount("/api/v1", routes=api.routes),
+                Mount("/api/v1/admin", routes=admin.routes),
+                Mount("/api/v1", routes=[*api.routes, *signals.routes]),
                 Route("/health", health.health),
                 Route("/health/detailed", health.detailed),
                 Route("/metrics", self.metrics.answer),

@@ -9,6 +9,8 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
 
 Decode = Callable[[bytes], object]
 
@@ -20,7 +22,45 @@ def kiteconnect() -> Decode:
     return KiteTicker("key", "token")._parse_binary  # noqa: SLF001 - the SDK has no public decoder
 
 
-SDKS: dict[str, Callable[[], Decode]] = {"kiteconnect": kiteconnect}
+def smartapi() -> Decode:
+    """Angel: one packet to a dictionary.
+
+    Its package asks a website for our address when it is imported, so the module is loaded by itself; and it is made
+    without its constructor, which writes a log file.
+    """
+    package = find_spec("SmartApi")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError("No module named 'SmartApi'")
+    file = Path(package.submodule_search_locations[0]) / "smartWebSocketV2.py"
+    spec = spec_from_file_location("smartWebSocketV2", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return object.__new__(module.SmartWebSocketV2)._parse_binary_data  # noqa: SLF001 - the SDK has no public decoder
+
+
+def dhanhq() -> Decode:
+    """Dhan: one packet to a dictionary. Made without its constructor, which wants an account."""
+    from dhanhq.marketfeed import MarketFeed  # noqa: PLC0415 - only where it is asked for
+
+    return object.__new__(MarketFeed).process_data
+
+
+def upstox() -> Decode:
+    """Upstox: what its streamer does with each message, protobuf to a dictionary."""
+    from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - only where it is asked for
+    from upstox_client.feeder.proto.MarketDataFeedV3_pb2 import FeedResponse  # noqa: PLC0415 - the same
+
+    return lambda frame: MessageToDict(FeedResponse.FromString(frame))
+
+
+SDKS: dict[str, Callable[[], Decode]] = {
+    "kiteconnect": kiteconnect,
+    "smartapi-python": smartapi,
+    "dhanhq": dhanhq,
+    "upstox-python-sdk": upstox,
+}
 """A line for each SDK, by its distribution's name; to be called once."""
 
 

@@ -5,6 +5,7 @@ from bench.questions.candles import candles
 from bench.questions.connections import handshakes, memory, stalled
 from bench.questions.decoding import packets_to_ticks
 from bench.questions.deliveries import channel, crowd, fanout, latency
+from bench.questions.pipeline import pipeline
 from bench.questions.prices import bytes_per_update, through_redis
 from bench.questions.symbols import masters, search
 
@@ -20,6 +21,7 @@ QUESTIONS: dict[str, Question] = {
     "bytes": bytes_per_update,
     "candles": candles,
     "decoding": packets_to_ticks,
+    "pipeline": pipeline,
     "search": search,
     "masters": masters,
 }

@@ -53,7 +53,7 @@ def _measure(case: Case, peer: Process | None, repeats: int, answer: Answer) -> 
     ours, theirs = [], []
     for _ in range(repeats):
         ours.append(frame_us(decode, case.frame, _WINDOW_S) / case.packets)
-        if peer is not None:
+        if peer is not None and isinstance(case.frame, bytes):
             told = peer.ask(sdk=case.sdk, frame=case.frame.hex(), window_s=_WINDOW_S)
             theirs.append(told["us"] / case.packets)
     our_us, their_us = median(ours), median(theirs) if theirs else None

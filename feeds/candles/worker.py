@@ -77,7 +77,7 @@ class CandleWorker:
         """What a feed brought, in its order. Costs about 1 µs a tick; ticks from the future are left out."""
         take, latest_ms = self._engine.take, self._now_ms() + MAX_AHEAD_MS
         for update in updates:
-            if isinstance(update, Tick):
+            if type(update) is Tick:
                 if update.time_ms <= latest_ms:
                     take(update)
                 else:

@@ -80,3 +80,30 @@ def test_a_feed_that_is_away_for_a_moment_keeps_what_it_has() -> None:
 def test_a_feed_that_fails_keeps_what_nobody_else_lists() -> None:
     feeds = [ListFeed("one", "a", health=Health.TOKEN_EXPIRED), ListFeed("two", "b")]
     assert allot(places("a"), feeds, NOW_MS).of("one") == places("a")
+
+
+def test_a_simulator_carries_what_it_is_the_first_to_list_and_stands_in_for_nobody() -> None:
+    feeds = [ListFeed("kite", "ab", limit=1, health=Health.TOKEN_EXPIRED), ListFeed("simulator", "abc")]
+    found = allot(places("abc"), feeds, NOW_MS)
+    assert found.of("simulator") == places("c")
+    assert found.of("kite") == places("a")
+    assert [one.symbol for one in found.refusals] == ["b"]
+
+
+def test_who_puts_the_simulator_first_gets_its_prices() -> None:
+    found = allot(places("a"), [ListFeed("simulator", "a"), ListFeed("kite", "a")], NOW_MS)
+    assert found.of("simulator") == places("a")
+
+
+def test_nothing_is_simulated_until_the_feeds_before_know_what_they_list() -> None:
+    feeds = [ListFeed("kite", ""), ListFeed("dhan", "a"), ListFeed("simulator", "abc")]
+    found = allot(places("abc"), feeds, NOW_MS, unready={"kite"})
+    assert found.of("dhan") == places("a")
+    assert found.of("simulator") == []
+    assert list(found.unlisted) == places("bc")
+
+
+def test_who_took_over_a_moment_ago_gives_its_feeds_time_to_connect() -> None:
+    feeds = [ListFeed("one", "a", health=Health.CONNECTING, since_ms=0), ListFeed("two", "a")]
+    assert allot(places("a"), feeds, NOW_MS).of("two") == places("a")
+    assert allot(places("a"), feeds, NOW_MS, since_ms=NOW_MS - PATIENCE_MS).of("one") == places("a")

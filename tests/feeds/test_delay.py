@@ -108,6 +108,15 @@ async def test_every_delay_is_a_channel_of_its_own(tmp_path: Path) -> None:
     assert [name for _, name, _ in line.said] == ["delayed:5:market:NSE:TCS", "delayed:60:market:NSE:TCS"]
 
 
+async def test_what_was_said_late_is_not_kept_to_be_said_again(tmp_path: Path) -> None:
+    line = Line(tmp_path, 5)
+    async with line.running():
+        line.line.write([(TCS, b"1"), (TCS.delayed(5), b"late")])
+        await line.turn(12)
+    assert [(name, payload) for _, name, payload in line.said] == [("delayed:5:market:NSE:TCS", b"1")]
+    assert line.line.late == 0
+
+
 async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
     line = Line(tmp_path, 120)
     async with line.running():

@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 
 from auth.identity import Plan, Role
 from auth.tokens import TokenIssuer
+from feeds.listings.directory import directory_of
 from hub import database
 from hub.connections import Limits
 from hub.feeds import Feeds
@@ -300,6 +301,10 @@ class Hub:
         """Returns once the tables are there. Who connects before the server runs waits in the listening socket."""
         if self._migrates:
             await database.migrate(self.engine)
+        if self.feeds is not None:
+            await self.feeds.open()
+            if self.feeds.replayed:
+                self.web.instruments = directory_of([*self.web.instruments, *self.feeds.replayed])
         self._task = asyncio.create_task(self._run(), name="hub")
 
     async def _run(self) -> None:

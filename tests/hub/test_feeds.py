@@ -1,7 +1,6 @@
 """The role `feeds` as it is wired: only what is wanted, whose prices count, what happens when the world fails."""
 
 import asyncio
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from channels.ingest import Ingest
 from feeds.brokers.kite import Kite
+from feeds.candles.bars import Bar
+from feeds.feed import Health
 from feeds.signals.store import SignalStore
-from schemas.errors import SettingsError
-from tests.hub.live import WAIT_S, Client, Hub, Message, bearer, running, until
+from schemas.market import PRICE_SCALE
+from tests.hub.live import WAIT_S, Client, Hub, bearer, one_command, running, until
 from tests.hub.vendors import Account
 from tests.servers import PostgresServer, RedisServer
 
@@ -83,22 +85,23 @@ async def test_who_comes_when_the_account_is_full_is_told_the_limit(
 ) -> None:
     limits = msgspec.structs.replace(Kite.limits, connections=1, instruments_per_connection=1)
     monkeypatch.setattr(Kite, "limits", limits)
-    async with Account("kite") as account, running(tmp_path, feeds=True, **account.settings(tmp_path)) as hub:
-        async with hub.client() as late:
-            async with hub.client() as client:
-                await client.subscribe("market:RELIANCE")
-                await account.until_carried("RELIANCE")
-                await late.ask("subscribe", channel="market:SUZLON-BE")
-                ended = await late.hear("unsubscribed", channel="market:NSE:SUZLON-BE")
-                assert ended["code"] == 2004
-                assert ended["reason"] == (
-                    "The feed's account carries at most 1 instruments at kite, and all are taken"
-                )
-                (failed,) = (await late.ask("subscribe", channel="market:SUZLON-BE"))["failed"]
-                assert (failed["code"], failed["message"]) == ("LIMIT_EXCEEDED", ended["reason"])
-                await account.trade(150_010, 1100)
-                await client.hear("market:update", price=1500.1)
-                await late.subscribe("market:RELIANCE", "market:OUTSIDE")
+    async with (
+        Account("kite") as account,
+        running(tmp_path, feeds=True, **account.settings(tmp_path)) as hub,
+        hub.client() as late,
+        hub.client() as client,
+    ):
+        await client.subscribe("market:RELIANCE")
+        await account.until_carried("RELIANCE")
+        await late.ask("subscribe", channel="market:SUZLON-BE")
+        ended = await late.hear("unsubscribed", channel="market:NSE:SUZLON-BE")
+        assert ended["code"] == 2004
+        assert ended["reason"] == ("The feed's account carries at most 1 instruments at kite, and all are taken")
+        (failed,) = (await late.ask("subscribe", channel="market:SUZLON-BE"))["failed"]
+        assert (failed["code"], failed["message"]) == ("LIMIT_EXCEEDED", ended["reason"])
+        await account.trade(150_010, 1100)
+        await client.hear("market:update", price=1500.1)
+        await late.subscribe("market:RELIANCE", "market:OUTSIDE")
 
 
 async def test_what_the_vendor_refuses_ends_with_its_words(tmp_path: Path, hasty: None) -> None:
@@ -158,12 +161,12 @@ async def test_each_instrument_comes_from_its_owner_and_nothing_invented_stands_
             assert not [one for one in await client.settled() if one.get("symbol") == "RELIANCE"]
 
 
-async def test_a_replay_beside_other_feeds_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "ticks.csv"
-    file.write_text("time,symbol,price\n2026-11-20 10:00:00,TCS,100\n")
-    with pytest.raises(SettingsError, match="replay goes by the time of its file"):
-        async with running(tmp_path, feeds=True, FEED="simulator,replay", REPLAY_FILE=str(file)):
-            raise AssertionError
+def test_a_replay_beside_other_feeds_is_refused(tmp_path: Path) -> None:
+    file = trend(tmp_path / "ticks.csv", minutes=1)
+    with one_command("feeds", FEED="simulator,replay", REPLAY_FILE=str(file)) as process:
+        code, printed = process.run()
+    assert code == 78
+    assert "FEED: replay goes by the time of its file" in printed
 
 
 # -- replay -----------------------------------------------------------------------------------------------------------
@@ -181,15 +184,156 @@ def trend(path: Path, minutes: int = 300) -> Path:
     return path
 
 
-async def test_a_csv_drives_prices_candles_and_signals(tmp_path: Path) -> None:
+async def test_a_csv_drives_prices_candles_indicators_and_signals(tmp_path: Path) -> None:
     file = trend(tmp_path / "ticks.csv")
-    settings = {"FEED": "replay", "REPLAY_FILE": str(file), "REPLAY_SPEED": "max", "SIGNALS_TIMEFRAME": "1m"}
-    async with running(tmp_path, feeds=True, **settings) as hub:
-        assert hub.feeds is not None
-        async with hub.client() as client:
-            await client.subscribe("market:RELIANCE", "signals:generated", "candles:1m:RELIANCE")
-            await until(hub.feeds._replay.ended.is_set)  # type: ignore[union-attr]
-            assert (await hub.get("/api/v1/market/prices/RELIANCE", **bearer())).data["price"] == 1800.0
-            chart = (await hub.get("/api/v1/market/chart/RELIANCE?tf=15m", **bearer())).data["candles"]
-            print(len(chart), chart[:2], hub.feeds.signals.given, hub.feeds.signals.dropped, hub.feeds.gate.refused, hub.feeds.candles._engine.late)
-            print(await client.settled())
+    settings = {"FEED": "replay", "REPLAY_FILE": str(file), "REPLAY_SPEED": "0", "SIGNALS_TIMEFRAME": "1m"}
+    async with running(tmp_path, feeds=True, **settings) as hub, hub.client() as client:
+        await client.subscribe("signals:generated", "candles:5m:RELIANCE", "status:market")
+        signal = (await client.hear("signals:new"))["data"]
+        assert (signal["symbol"], signal["signal_type"]) == ("RELIANCE", "BUY")
+        await until(lambda: played(hub))
+        assert (await hub.get("/api/v1/market/prices/RELIANCE", **bearer())).data["price"] == 1800.0
+        await until(lambda: hub.feeds is not None and not hub.feeds.history.waiting)
+        chart = (await hub.get("/api/v1/market/chart/RELIANCE?tf=15m", **bearer())).data["candles"]
+        assert len(chart) == 20
+        assert [one["volume"] for one in chart[1:-1]] == [6000] * 18
+        asked = "/api/v1/market/indicators/RELIANCE?tf=15m&names=sma(5)"
+        found = (await hub.get(asked, **bearer())).data["indicators"]["sma(5)"]
+        assert found == pytest.approx(sum(one["close"] for one in chart[-5:]) / 5)
+        store = SignalStore(hub.engine)
+        stored = [*await store.active(), *await store.ended_since(0)]
+        assert ("RELIANCE", signal["entry_price"]) in [(one.symbol, one.entry_price / PRICE_SCALE) for one in stored]
+
+
+def played(hub: Hub) -> bool:
+    """Whether the file is at its end."""
+    return hub.feeds is not None and [feed.status.health for feed in hub.feeds.feeds] == [Health.CLOSED]
+
+
+async def test_a_recording_of_a_broker_plays_again(tmp_path: Path, hasty: None) -> None:
+    file = tmp_path / "kite.recording"
+    async with Account("kite") as account:
+        settings = account.settings(tmp_path)
+        recording = running(tmp_path / "one", feeds=True, **settings, RECORD_FILE=str(file))
+        async with recording as hub, hub.client() as client:
+            await client.subscribe("market:RELIANCE")
+            await account.until_carried("RELIANCE")
+            for volume, paise in enumerate((150_010, 150_020, 150_030), 1000):
+                await account.trade(paise, volume)
+                await client.hear("market:update", price=paise / 100)
+    again = {"FEED": "replay", "REPLAY_FILE": str(file), "SESSIONS_FILE": settings["SESSIONS_FILE"]}
+    async with running(tmp_path / "two", feeds=True, **again) as hub, hub.client() as client:
+        await client.subscribe("market:RELIANCE", "depth:RELIANCE", "candles:1m:RELIANCE")
+        await client.hear("market:update", price=1500.3)
+        assert (await client.hear("depth:update"))["bids"]
+        assert (await client.hear("candles:update"))["close"] > 0
+
+
+# -- what the world does ----------------------------------------------------------------------------------------------
+
+
+async def test_prices_need_no_database_and_candles_are_kept_once_it_is_there(tmp_path: Path, hasty: None) -> None:
+    database = PostgresServer()
+    try:
+        async with Account("kite") as account:
+            settings = account.settings(tmp_path) | {"DATABASE_URL": database.url}
+            async with running(tmp_path, feeds=True, **settings) as hub, hub.client() as client:
+                await client.subscribe("market:RELIANCE")
+                await account.until_carried("RELIANCE")
+                await price_comes(account, client, 150_010)
+                await asyncio.to_thread(database.start)
+                await candle_is_kept(hub, 1)
+                await asyncio.to_thread(database.kill)
+                await price_comes(account, client, 150_020)
+                await asyncio.to_thread(database.start)
+                await candle_is_kept(hub, 2)
+                await price_comes(account, client, 150_030)
+                assert account.server.handshakes == 1
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+async def price_comes(account: Account, client: Client, paise: int, within_s: float = WAIT_S) -> None:
+    """A trade is heard; told again until it is, as what a broker that is away misses is lost."""
+    async with asyncio.timeout(within_s):
+        while True:
+            await account.trade(paise, paise)
+            try:
+                await client.hear("market:update", price=paise / 100, within_s=0.3)
+            except TimeoutError:
+                continue
+            return
+
+
+async def candle_is_kept(hub: Hub, count: int) -> None:
+    """A closed candle gets into the database, sooner or later."""
+    assert hub.feeds is not None
+    start_ms = (int(time.time()) // 60 - 10 + count) * 60_000
+    price = 100 * PRICE_SCALE
+    hub.feeds.history.offer(
+        [
+            Bar(
+                exchange="NSE",
+                symbol="RELIANCE",
+                timeframe="1m",
+                start_ms=start_ms,
+                end_ms=start_ms + 60_000,
+                open=price,
+                high=price,
+                low=price,
+                close=price,
+            )
+        ]
+    )
+    await until(lambda: hub.feeds is not None and not hub.feeds.history.waiting, 20)
+    bars = await hub.feeds.history.between("NSE", "RELIANCE", "1m", 0, 2**40, limit=100)
+    assert start_ms in [one.start_ms for one in bars]
+
+
+async def test_prices_go_on_after_redis_restarts_with_nothing_in_its_memory(tmp_path: Path, hasty: None) -> None:
+    with RedisServer() as redis:
+        async with Account("kite") as account:
+            settings = account.settings(tmp_path) | {"REDIS_URL": redis.url}
+            async with running(tmp_path, feeds=True, **settings) as hub, hub.client() as client:
+                await client.subscribe("market:RELIANCE")
+                await account.until_carried("RELIANCE")
+                await price_comes(account, client, 150_010)
+                for paise in (150_020, 150_030):
+                    await asyncio.to_thread(redis.kill)
+                    await asyncio.to_thread(redis.start)
+                    await price_comes(account, client, paise, 15)
+                await is_demanded(hub, "market:NSE:RELIANCE")
+                assert account.server.handshakes == 1
+
+
+async def is_demanded(hub: Hub, name: str) -> None:
+    """The broker knows that it is wanted, and nothing else."""
+    async with asyncio.timeout(WAIT_S):
+        while (await hub.broker.demanded()).names != {name}:
+            await asyncio.sleep(0.02)  # it is told again now and then
+
+
+# -- prices from outside ----------------------------------------------------------------------------------------------
+
+
+async def test_candles_are_made_of_what_outsiders_publish(tmp_path: Path, own_redis: RedisServer) -> None:
+    async with running(tmp_path, feeds=True, REDIS_URL=own_redis.url) as hub, hub.client() as client:
+        ingest = Ingest(own_redis.url, names=hub.names, clock=time.monotonic)
+        taking = asyncio.create_task(ingest.run(), name="ingest")
+        try:
+            await client.subscribe("candles:1m:OUTSIDE")
+            assert hub.feeds is not None
+            outside = hub.feeds._outside
+            await until(lambda: ("NSE", "OUTSIDE") in outside._watched)
+            await asyncio.to_thread(own_redis.command, "PUBLISH", "hub:market:OUTSIDE", '{"price": 42}')
+            await client.hear("candles:update", close=42.0)
+            words = ("hub:ingest", "*", "channel", "market:OUTSIDE", "data", '{"price": 43}')
+            await asyncio.to_thread(own_redis.command, "XADD", *words)
+            await client.hear("candles:update", close=43.0)
+            body = {"channel": "market:OUTSIDE", "data": {"price": 44}}
+            assert (await hub.post("/api/v1/publish", body, **bearer(role="publisher"))).status == 201
+            await client.hear("candles:update", close=44.0)
+            await client.ask("unsubscribe", channel="candles:1m:OUTSIDE")
+        finally:
+            taking.cancel()
+            await asyncio.wait([taking])

@@ -1,7 +1,7 @@
 """Files are fetched whole, or an error says why not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,13 +12,15 @@ from hub import fetch as module
 from hub.fetch import fetch
 from tests.servers import free_port
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 
 @asynccontextmanager
-async def serving(answer: web.StreamResponse | bytes, status: int = 200) -> AsyncIterator[str]:
-    async def handle(_: web.Request) -> web.StreamResponse:
+async def serving(answer: Handler | bytes, status: int = 200) -> AsyncIterator[str]:
+    async def handle(request: web.Request) -> web.StreamResponse:
         if isinstance(answer, bytes):
             return web.Response(body=answer, status=status, headers={"Last-Modified": "Mon, 23 Nov 2026 03:00:00 GMT"})
-        return answer
+        return await answer(request)
 
     app = web.Application()
     app.router.add_get("/list.csv", handle)
@@ -66,10 +68,11 @@ async def test_a_server_that_is_not_there_is_a_lost_connection(url: str) -> None
 
 async def test_a_server_that_says_nothing_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT_S", 0.2)
-    silent = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
-    try:
-        port = silent.sockets[0].getsockname()[1]
+
+    async def wait(_: web.Request) -> web.Response:
+        await asyncio.sleep(3600)
+        return web.Response()
+
+    async with serving(wait) as url:
         with pytest.raises(ConnectionLost, match="no whole answer"):
-            await fetch(f"http://127.0.0.1:{port}/list.csv")
-    finally:
-        silent.close()
+            await fetch(url)

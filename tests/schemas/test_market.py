@@ -144,7 +144,7 @@ LEVELS = st.lists(st.builds(Level, PRICES, QUANTITIES, QUANTITIES), max_size=5).
 
 @given(bids=LEVELS, asks=LEVELS, time_ms=TIMES)
 def test_a_depth_payload_is_already_normal(bids: tuple[Level, ...], asks: tuple[Level, ...], time_ms: int) -> None:
-    payload = depth_payload(Depth(exchange="NSE", symbol="A", time_ms=time_ms, bids=bids, asks=asks))
+    payload = depth_payload(Depth.of(exchange="NSE", symbol="A", time_ms=time_ms, bids=bids, asks=asks))
     assert publications.DEPTH(payload) == payload
     assert [level["price"] for level in orjson.loads(payload)["bids"]] == [bid.price / PRICE_SCALE for bid in bids]
 

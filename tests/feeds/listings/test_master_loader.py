@@ -256,6 +256,24 @@ async def test_without_a_database_the_listings_are_handed_on_all_the_same() -> N
     assert {one.instrument.listed_on for one in world.in_force[0]} == {MONDAY}
 
 
+async def test_while_the_database_is_away_the_listings_are_handed_on_and_kept_later(tmp_path: Path) -> None:
+    world = World("2026-11-23 10:00", samples.kite())
+    world.until = 2
+    engine = engine_for("", tmp_path / "data")
+    try:
+        with pytest.raises(Enough):  # no tables yet
+            await world.loader(InstrumentStore(engine)).run()
+        assert len(world.in_force) == 2
+        assert world.slept[0] <= FIRST_PAUSE_S
+        await migrate(engine)
+        loader = world.loader(InstrumentStore(engine))
+        await loader.load()
+        assert loader.day == MONDAY
+        assert await InstrumentStore(engine).loaded_for("kite") == MONDAY
+    finally:
+        await engine.dispose()
+
+
 async def test_a_file_that_may_be_missing_may_be_missing() -> None:
     files = {name: data for name, data in samples.fyers().items() if name != "index_hsm_mapping.json"}
     world = World("2026-11-23T10:00:00", files)

@@ -9,7 +9,7 @@ import pytest
 
 from feeds.errors import BadFile
 from feeds.instruments import Instrument, Kind
-from feeds.price_files import moments, survey
+from feeds.replay.price_files import moments, survey
 from schemas.market import PRICE_SCALE, MarketState, Tick
 
 HEADER = (

@@ -23,12 +23,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from feeds.bhavcopy import COLUMNS, closings
 from feeds.errors import BadFile
 from feeds.feed import Update
 from feeds.instruments import SIMULATED, Instrument, Kind
 from feeds.listings.masters.files import MAX_BYTES, unpacked
-from feeds.price_fields import BadRow, Row, optional_price, optional_quantity, price_of, time_ms_of
+from feeds.replay.bhavcopy import COLUMNS, closings
+from feeds.replay.price_fields import BadRow, Row, optional_price, optional_quantity, price_of, time_ms_of
 from schemas.market import EXCHANGES, IST, PRICE_SCALE, Tick
 
 _OTHER_NAMES = {

@@ -20,8 +20,8 @@ from feeds.errors import BadFile
 from feeds.feed import Feed, Health, Update
 from feeds.listings.directory import Directory
 from feeds.market_hours.sessions import Sessions
-from feeds.recording import Kind, Record, RecordedSource, Recorder, read
-from feeds.replay import AS_FAST_AS_POSSIBLE, LONGEST_PAUSE_MS, ReplayFeed
+from feeds.replay.player import AS_FAST_AS_POSSIBLE, LONGEST_PAUSE_MS, ReplayFeed
+from feeds.replay.recording import Kind, Record, RecordedSource, Recorder, read
 from feeds.sanity import Gate
 from schemas.market import PRICE_SCALE, MarketState, Tick
 from tests.feeds.accounts.test_brokers import BROKERS, PAISA

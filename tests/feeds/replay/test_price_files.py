@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from feeds.errors import BadFile
 from feeds.feed import Update
 from feeds.instruments import Kind
-from feeds.price_files import Moment, moments, survey
+from feeds.replay.price_files import Moment, moments, survey
 from schemas.market import PRICE_SCALE, Tick
 
 TEN = 1_795_408_200_000
@@ -302,7 +302,7 @@ def test_what_is_no_price_file_is_told(file: Files, data: bytes, told: str) -> N
 
 
 def test_a_file_beyond_all_measure_is_not_read(file: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feeds.price_files.MAX_BYTES", 10)
+    monkeypatch.setattr("feeds.replay.price_files.MAX_BYTES", 10)
     with pytest.raises(BadFile, match="larger than"):
         survey(file(TICKS))
 

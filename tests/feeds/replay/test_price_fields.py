@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.price_fields import BadRow, optional_price, optional_quantity, price_of, quantity_of, time_ms_of
+from feeds.replay.price_fields import BadRow, optional_price, optional_quantity, price_of, quantity_of, time_ms_of
 
 TEN_IST = 1_795_408_200_000
 """Monday 23 November 2026, 10:00 IST."""

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from feeds import recording
 from feeds.brokers.kite import Kite
 from feeds.brokers.source import Alive, Conversation, Credentials, Frame, Heard, OrderUpdate
 from feeds.errors import BadFile
 from feeds.instruments import Instrument, Listing
-from feeds.recording import Asked, Kind, Meaning, Record, RecordedSource, Recorder, is_recording, read
+from feeds.replay import recording
+from feeds.replay.recording import Asked, Kind, Meaning, Record, RecordedSource, Recorder, is_recording, read
 from tests.feeds.brokers.kite import frame_of, ltp_packet
 from tests.feeds.brokers.plain import PlainSource
 from tests.feeds.clockwork import START_S, FakeTime, listing, until

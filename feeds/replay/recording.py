@@ -39,7 +39,7 @@ from feeds.errors import BadFile
 from feeds.instruments import Instrument, Listing
 from schemas.durations import Seconds
 
-log = logging.getLogger("tickhub.feeds.recording")
+log = logging.getLogger("tickhub.feeds.replay.recording")
 
 MAGIC = b"TICKHUB\x01"
 FLUSH_S: Seconds = 1.0

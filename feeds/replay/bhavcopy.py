@@ -6,7 +6,7 @@ from datetime import date
 
 from feeds.instruments import Instrument, Kind, tick_size
 from feeds.listings.symbols import future_name, month_ends, option_name, share_name, underlying_name
-from feeds.price_fields import BadRow, Row, optional_price, optional_quantity, price_of, time_ms_of
+from feeds.replay.price_fields import BadRow, Row, optional_price, optional_quantity, price_of, time_ms_of
 from schemas.market import PRICE_SCALE, MarketState, Tick
 
 COLUMNS = frozenset({"traddt", "sgmt", "src", "fininstrmtp", "tckrsymb", "clspric"})

@@ -1,7 +1,8 @@
 """Replay: a file of the past as a feed, at its own pace, faster, or as fast as possible.
 
-It plays recordings (`feeds.recording`), CSV files of ticks or candles and bhavcopies (`feeds.price_files`). While it
-plays, `now_s` is the time of the file: sessions, candles and sanity checks go by it.
+It plays recordings (`feeds.replay.recording`), CSV files of ticks or candles and bhavcopies
+(`feeds.replay.price_files`). While it plays, `now_s` is the time of the file: sessions, candles and sanity checks go by
+it.
 """
 
 import asyncio
@@ -12,16 +13,16 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from channels.broker import Clock
-from feeds import price_files, recording
 from feeds.brokers.source import Bad, Conversation, Source
 from feeds.errors import BadFile
 from feeds.feed import FeedStatus, Health, Publish, Refusal, Update
 from feeds.instruments import Instrument
-from feeds.price_files import Moment
-from feeds.recording import Kind, Record
+from feeds.replay import price_files, recording
+from feeds.replay.price_files import Moment
+from feeds.replay.recording import Kind, Record
 from schemas.durations import Seconds
 
-log = logging.getLogger("tickhub.feeds.replay")
+log = logging.getLogger("tickhub.feeds.replay.player")
 
 AS_FAST_AS_POSSIBLE = 0.0
 

@@ -1,0 +1,1 @@
+"""Replay: recordings of brokers' wires, and price files, played as a feed."""
