@@ -156,11 +156,10 @@ class Publisher:
         for update in updates:
             key = (update.exchange, update.symbol)
             if type(update) is Tick:
-                if (channel := ticks.get(key) or self._channel("market", ticks, key)) is not None:
+                if channel := ticks.get(key) or self._channel("market", ticks, key):
                     batch.append((channel, tick_payload(update)))
-            elif type(update) is Depth:
-                if (channel := depths.get(key) or self._channel("depth", depths, key)) is not None:
-                    batch.append((channel, depth_payload(update)))
+            elif type(update) is Depth and (channel := depths.get(key) or self._channel("depth", depths, key)):
+                batch.append((channel, depth_payload(update)))
         self.refused += len(updates) - len(batch)
         self._heard.update(dict.fromkeys({channel.exchange for channel, _ in batch}, self._clock()))
         return batch

@@ -63,7 +63,7 @@ class FeedBoard:
         self._clock = clock
         self._refused: dict[Place, tuple[Seconds, CommandError]] = {}
         self._full: str | None = None
-        self._carried: frozenset[Place] = frozenset()
+        self._carried: frozenset[Place] | None = None  # not known yet
 
     async def run(self) -> NoReturn:
         """Follows what is carried while the feeds are full, until cancelled."""
@@ -73,7 +73,7 @@ class FeedBoard:
             now_s = self._clock()
             self._refused = {place: entry for place, entry in self._refused.items() if entry[0] > now_s}
             if self._full is None:
-                version = -1
+                version, self._carried = -1, None
                 continue
             try:
                 demanded = await self._broker.demanded(version)
@@ -116,9 +116,9 @@ class FeedBoard:
         entry = self._refused.get(place)
         if entry is not None and self._clock() < entry[0]:
             return entry[1]
-        if self._full is not None and place not in self._carried and self._listed(channel):
-            return CommandError(ErrorCode.LIMIT_EXCEEDED, self._full)
-        return None
+        if self._full is None or self._carried is None or place in self._carried or not self._listed(channel):
+            return None
+        return CommandError(ErrorCode.LIMIT_EXCEEDED, self._full)
 
 
 def _code(text: str) -> ErrorCode:

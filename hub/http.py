@@ -129,7 +129,9 @@ class Page:
         "Cache-Control": "no-store",
     }
 
-    def __init__(self, *, symbols: Sequence[tuple[str, str]], demo_token: Callable[[Request], str | None]) -> None:
+    def __init__(
+        self, *, symbols: Callable[[], Sequence[tuple[str, str]]], demo_token: Callable[[Request], str | None]
+    ) -> None:
         self._symbols = symbols
         self._demo_token = demo_token
         folder = files("hub").joinpath("page")
@@ -138,7 +140,7 @@ class Page:
 
     async def index(self, request: Request) -> Response:
         """The page, told what to subscribe; with a token where this hub is a demonstration."""
-        boot = {"token": self._demo_token(request), "symbols": self._symbols}
+        boot = {"token": self._demo_token(request), "symbols": self._symbols()}
         text = orjson.dumps(boot).decode().replace("<", "\\u003c")
         return HTMLResponse(self._html.replace("{{boot}}", text), headers=self._HEADERS)
 

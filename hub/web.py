@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Sequence
 from datetime import date
+from itertools import islice
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,7 +34,7 @@ from channels.shape import Update
 from feeds.candles.history import CandleHistory
 from feeds.configuration import Configuration
 from feeds.indicators.indicator import parse
-from feeds.instruments import Instruments
+from feeds.instruments import SIMULATED, Instruments
 from feeds.listings.directory import directory_of
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.masters import VENDORS
@@ -61,6 +62,8 @@ POLL_S = 1.0
 
 INSTRUMENTS_POLL_S = 15.0
 """How often the database is asked whether a broker's list is new."""
+
+MAX_SHOWN = 100
 
 PURGE_EVERY = 600
 """Polls between two clearings of what has ended anyway."""
@@ -292,7 +295,7 @@ class Web:
             checks={"broker": self._broker.check, "database": lambda: database.check(self._engine)},
             facts=self._facts,
         )
-        page = Page(symbols=[(one.exchange, one.symbol) for one in self.instruments][:100], demo_token=self._demo_token)
+        page = Page(symbols=self._shown, demo_token=self._demo_token)
         return _App(
             self.connections,
             routes=[
@@ -316,6 +319,17 @@ class Web:
                 )
             ],
         )
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """What the first page shows: what is always carried, else all, or of a broker's long list the best known."""
+        always = [
+            (exchange, symbol) for exchange, _, symbol in (one.partition(":") for one in self._settings.feed_symbols)
+        ]
+        every = [(one.exchange, one.symbol) for one in islice(self.instruments, MAX_SHOWN + 1)]
+        if always or len(every) <= MAX_SHOWN:
+            return always or every
+        known = [(row.instrument.exchange, row.instrument.symbol) for row in SIMULATED]
+        return [place for place in known if self.instruments.get(*place) is not None] or every[:MAX_SHOWN]
 
     def _demo_token(self, request: Request) -> str | None:
         """In the embedded mode, on this machine alone, whoever opens the page may look."""

@@ -76,7 +76,9 @@ function take(message) {
         show("market", "NSE " + (message.data.NSE?.state ?? "").replaceAll("_", " "));
       } else {
         const feeds = Object.entries(message.data).filter(([, state]) => typeof state === "string");
-        show("feeds", feeds.map(([name, state]) => `${name} ${state}`).join(" · "));
+        const troubles = Object.entries(message.data.sources ?? {}).filter(([, source]) => !["live", "closed"].includes(source.state));
+        const told = troubles.map(([name, source]) => `${name} ${source.state.replaceAll("_", " ")}`);
+        show("feeds", [...feeds.map(([name, state]) => `${name} ${state}`), ...told].join(" · "));
       }
       break;
   }

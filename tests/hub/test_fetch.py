@@ -24,7 +24,7 @@ async def serving(answer: Handler | bytes, status: int = 200) -> AsyncIterator[s
 
     app = web.Application()
     app.router.add_get("/list.csv", handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
