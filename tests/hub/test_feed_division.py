@@ -1,6 +1,7 @@
 """What is wanted gets to the feeds, and what becomes of it back to who wants it."""
 
 import time
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
@@ -38,8 +39,10 @@ async def test_candles_are_told_when_a_source_goes_away_and_when_an_instrument_i
         await until(lambda: hub.feeds is not None and ("NSE", "RELIANCE") in hub.feeds.division._heard)
         since_ms = int(time.time() * 1000)
         assert not away(hub, "RELIANCE", since_ms)
+        account.server.refuse_with = HTTPStatus.SERVICE_UNAVAILABLE
         account.server.abort()
         await until(lambda: away(hub, "RELIANCE", since_ms))
+        account.server.refuse_with = None
         await until(lambda: health(hub) is Health.LIVE)
         await until(lambda: not away(hub, "RELIANCE", int(time.time() * 1000)))
         since_ms = int(time.time() * 1000)

@@ -69,10 +69,13 @@ async def test_a_server_that_is_not_there_is_a_lost_connection(url: str) -> None
 async def test_a_server_that_says_nothing_is_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT_S", 0.2)
 
+    asked_enough = asyncio.Event()
+
     async def wait(_: web.Request) -> web.Response:
-        await asyncio.sleep(3600)
+        await asked_enough.wait()
         return web.Response()
 
     async with serving(wait) as url:
         with pytest.raises(ConnectionLost, match="no whole answer"):
             await fetch(url)
+        asked_enough.set()
