@@ -15,7 +15,7 @@ from feeds.configuration import MAX_VALUE, Configuration
 from feeds.errors import BadFile
 from feeds.market_hours.overrides import CONFIGURATION_KEY, read_json
 from hub.envelope import success
-from hub.requests import Verify, bearer, body
+from hub.requests import NothingQuery, Verify, bearer, body, query
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import ist_text
 
@@ -49,6 +49,7 @@ class AdminApi:
     async def config(self, request: Request) -> Response:
         """`GET admin/config`: each section that is set, by whom and when; null where none is."""
         await self._admin(request)
+        query(request, NothingQuery)
         return success(await self._set())
 
     async def update(self, request: Request) -> Response:

@@ -86,6 +86,8 @@ SOURCES: Mapping[str, Callable[[str], Source]] = {
 
 MIGRATE_RETRY_S = 2.0
 PURGE_S = 86_400.0
+PREPARE_S = 10.0
+"""How long prices wait for what an earlier process has stored."""
 FLUSH_TIMEOUT_S = 5.0
 KEEP_PACE_S = 5.0
 """How long a replay waits for its signals, which need the database."""
@@ -319,9 +321,7 @@ class Feeds:
 
     async def _work(self, fence: Fence) -> NoReturn:
         self.publisher.fence = fence
-        await self._migration_tried.wait()
-        await self._sessions_read.wait()
-        await self.candles.restore()
+        await self._prepare()
         for exchange in self.division.exchanges:
             self.candles.resumed(exchange)
         try:
@@ -334,11 +334,22 @@ class Feeds:
             await self._cease()
         raise AssertionError("the parts never end by themselves")
 
+    async def _prepare(self) -> None:
+        """Goes on from what is stored, if the database gives it soon."""
+        try:
+            async with asyncio.timeout(PREPARE_S):
+                await self._migration_tried.wait()
+                await self._sessions_read.wait()
+                await self.candles.restore()
+        except TimeoutError:
+            log.warning("feeds.unprepared", extra={"hint": "the database doesn't answer; today's candles have gaps"})
+
     async def _cease(self) -> None:
         """Keeps what is only in memory, unless another process is the one to say it by now."""
         if self.working:
             self.candles.stop()
         self.division.stop()
+        await self._outside.follow(())
         for exchange in self.division.exchanges:
             self.candles.interrupted(exchange)
         await self._flush()

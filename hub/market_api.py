@@ -26,7 +26,7 @@ from feeds.instruments import Instruments, Kind
 from feeds.market_hours.sessions import ist_day
 from hub import market_view
 from hub.envelope import success
-from hub.requests import ExchangeText, Page, Timeframe, Verify, bearer, exchange_of, moment_of, query
+from hub.requests import ExchangeText, NothingQuery, Page, Timeframe, Verify, bearer, exchange_of, moment_of, query
 from hub.wishes import Wishes
 from schemas.durations import Seconds
 from schemas.errors import CommandError, ErrorCode
@@ -93,10 +93,6 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     limit: Annotated[int, Meta(ge=1, le=100)] = 20
     exchange: ExchangeText | None = None
     kind: Kind | None = None
-
-
-class NothingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A query that says nothing."""
 
 
 class MarketApi:
@@ -260,8 +256,11 @@ class MarketApi:
         """Whether a feed that is told of a wish may soon bring something newer."""
         if channel.delay_s or not self._is_listed(channel):
             return False
-        time_ms = None if publication is None else market_view.price_time_ms(publication)
-        return publication is None or (time_ms is not None and self._clock() - time_ms / 1000 > OLD_S)
+        if publication is None:
+            return True
+        time_ms = market_view.price_time_ms(publication)
+        closed = b'"state":"closed"' in publication.payload
+        return not closed and time_ms is not None and self._clock() - time_ms / 1000 > OLD_S
 
     async def _renewed(self, old: Sequence[Channel], found: Mapping[str, Publication]) -> Mapping[str, Publication]:
         """What was found, with what comes of the old ones within POLLS times POLL_S."""

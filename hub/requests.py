@@ -55,6 +55,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         return {"items": list(items), "total": total, "page": self.page, "limit": self.limit}
 
 
+class NothingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A query that says nothing."""
+
+
 async def bearer(request: Request, verify: Verify) -> Identity:
     """Who asks. Raises CommandError UNAUTHORIZED or TOKEN_EXPIRED."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")

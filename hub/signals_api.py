@@ -27,7 +27,18 @@ from feeds.signals.statistics import daily
 from feeds.signals.store import SORTS, Changes, SignalStore, Wanted
 from feeds.signals.worker import LIFETIME_S, SignalWorker
 from hub.envelope import success
-from hub.requests import ExchangeText, Page, Timeframe, Verify, bearer, body, exchange_of, moment_of, query
+from hub.requests import (
+    ExchangeText,
+    NothingQuery,
+    Page,
+    Timeframe,
+    Verify,
+    bearer,
+    body,
+    exchange_of,
+    moment_of,
+    query,
+)
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import EXCHANGES, PRICE_SCALE, PositiveDecimal, ist_text, scaled
 
@@ -183,6 +194,7 @@ class SignalsApi:
 
     async def _get(self, request: Request) -> Response:
         identity = await self._reader(request)
+        query(request, NothingQuery)
         signal = await self._store.get(_id(request))
         if signal.exchange in self._hidden(identity):
             raise _not_found(signal.id)

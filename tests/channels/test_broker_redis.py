@@ -71,6 +71,16 @@ class TestOutages:
         assert heard.payloads(SIGNALS.name) == [b'{"n":1}', b'{"n":3}']
         assert heard.interruptions == 1
 
+    async def test_what_is_wanted_after_a_restart_is_not_taken_for_what_was_wanted_before(
+        self, own_redis: RedisServer
+    ) -> None:
+        async with quick_broker(own_redis.url) as broker:
+            await broker.demand(["market:NSE:TCS"], 60)
+            before = await broker.demanded()
+            await asyncio.to_thread(own_redis.command, "FLUSHALL")
+            await broker.demand(["market:NSE:ACC"], 60)
+            assert (await broker.demanded(before.version)).names == {"market:NSE:ACC"}
+
     async def test_a_restart_with_the_data_kept_is_a_new_epoch_too(self) -> None:
         with await asyncio.to_thread(RedisServer(persistent=True).__enter__) as server:
             async with quick_broker(server.url) as broker:

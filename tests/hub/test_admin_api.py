@@ -110,6 +110,13 @@ async def test_what_makes_no_sense_is_refused_with_its_place_and_changes_nothing
         assert (await kept(hub))["sessions"]["value"] == SESSIONS
 
 
+async def test_a_question_that_the_route_does_not_know_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path) as hub:
+        answer = await hub.get("/api/v1/admin/config?section=sessions", **BOSS)
+        assert (answer.status, answer.code) == (400, "BAD_REQUEST")
+        assert "`section`" in answer.json["error"]["message"]
+
+
 async def test_a_thousand_holidays_fit_and_a_million_characters_do_not(tmp_path: Path) -> None:
     async with running(tmp_path) as hub:
         holidays = [

@@ -1,6 +1,8 @@
 """What is wanted gets to the feeds, and what becomes of it back to who wants it."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator, Collection
 from http import HTTPStatus
 from pathlib import Path
 
@@ -8,10 +10,102 @@ import msgspec
 import pytest
 
 from feeds.brokers.kite import Kite
-from feeds.feed import Health
+from feeds.candles.engine import CandleEngine
+from feeds.candles.worker import CandleWorker
+from feeds.feed import FeedStatus, Health, Publish, Refusal
+from feeds.instruments import Instrument
+from feeds.interest import LINGER_S, Place
 from hub.feed_board import REFUSALS
+from hub.feed_division import Division
+from tests.channels.brokers import FaultyBroker
 from tests.hub.live import Hub, running, until
 from tests.hub.vendors import Account
+
+
+class ListFeed:
+    """A feed that lists everything on NSE but OUTSIDE, and remembers what it was told to carry."""
+
+    name = "kite"
+
+    def __init__(self) -> None:
+        self.status = FeedStatus(health=Health.LIVE, since_ms=0)
+        self.wanted: list[Place] = []
+
+    def find(self, exchange: str, symbol: str) -> Instrument | None:
+        if (exchange, symbol) == ("NSE", "OUTSIDE"):
+            return None
+        return Instrument(exchange=exchange, symbol=symbol, name=symbol, tick_size=1)
+
+    def want(self, wanted: Collection[Place]) -> None:
+        self.wanted = list(wanted)
+
+    def take_refusals(self) -> list[Refusal]:
+        return []
+
+    async def run(self, publish: Publish) -> None:
+        raise NotImplementedError
+
+
+class Room:
+    """A division that runs, whose clock a test turns."""
+
+    def __init__(self) -> None:
+        self.broker = FaultyBroker()
+        self.feed = ListFeed()
+        self.now_s = 1000.0
+        self.followed: list[Place] = []
+        self.division = Division(
+            [self.feed],
+            self.broker,
+            always=[("NSE", "TCS")],
+            follow=self._follow,
+            candles=CandleWorker(CandleEngine(opens_ms=_never, closes_ms=_never), publish=_nowhere, wanted=list),
+            clock=lambda: self.now_s,
+        )
+
+    async def _follow(self, places: Collection[Place]) -> None:
+        self.followed = list(places)
+
+
+def _never(*_: object) -> None:
+    return None
+
+
+async def _nowhere(*_: object) -> None:
+    return None
+
+
+@pytest.fixture
+async def room(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Room]:
+    monkeypatch.setattr("hub.feed_division.POLL_S", 0.001)
+    room = Room()
+    task = asyncio.create_task(room.division.run(), name="division")
+    try:
+        yield room
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_what_is_wanted_is_carried_and_what_nobody_lists_is_followed(room: Room) -> None:
+    await until(lambda: room.feed.wanted == [("NSE", "TCS")])
+    await room.broker.demand(["market:NSE:ACC", "candles:5m:MCX:GOLD#rsi(14)", "market:NSE:OUTSIDE"], 60)
+    await until(lambda: len(room.feed.wanted) == 3)
+    assert set(room.feed.wanted) == {("NSE", "TCS"), ("NSE", "ACC"), ("MCX", "GOLD")}
+    assert room.followed == [("NSE", "OUTSIDE")]
+    assert room.division.wanted_candles == {("MCX", "GOLD", "5m"): {"rsi(14)"}}
+    assert room.division.exchanges == ["NSE", "BSE", "MCX"]
+
+
+async def test_while_the_broker_is_away_what_was_wanted_stays(room: Room) -> None:
+    await room.broker.demand(["market:NSE:ACC"], 60)
+    await until(lambda: len(room.feed.wanted) == 2)
+    room.broker.away.add("*")
+    for _ in range(5):
+        room.now_s += LINGER_S / 2
+        asked = room.broker.calls["demanded"]
+        await until(lambda asked=asked: room.broker.calls["demanded"] > asked + 1)  # type: ignore[misc]
+    assert room.feed.wanted == [("NSE", "TCS"), ("NSE", "ACC")]
 
 
 def health(hub: Hub) -> Health:

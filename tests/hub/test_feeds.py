@@ -309,7 +309,7 @@ async def test_prices_go_on_after_redis_restarts_with_nothing_in_its_memory(tmp_
 async def is_demanded(hub: Hub, name: str) -> None:
     """The broker knows that it is wanted, and nothing else."""
     async with asyncio.timeout(WAIT_S):
-        while (await hub.broker.demanded()).names != {name}:
+        while (await hub.broker.demanded()).names != {name}:  # noqa: ASYNC110 - no event tells
             await asyncio.sleep(0.02)  # it is told again now and then
 
 

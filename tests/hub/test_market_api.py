@@ -511,7 +511,10 @@ async def test_without_its_database_prices_go_on_and_charts_say_503(tmp_path: Pa
 # -- plans ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_plan_that_is_late_gets_the_prices_of_then(planned: Hub) -> None:
+async def test_a_plan_that_is_late_gets_the_prices_of_then_and_waits_for_none(
+    planned: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.market_api.POLLS", 1_000_000)
     now = planned.names.parse("market:NSE:TCS")
     await planned.publish("market:TCS", price=2)
     assert (await ask(planned, "prices/TCS", plan="free")).code == "NOT_FOUND"

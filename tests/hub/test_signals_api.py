@@ -246,6 +246,7 @@ async def test_signals_are_found_by_when_they_were_given(hub: Hub) -> None:
         ("?to=1e9", "`?to`"),
         ("?since=2024-01-01", "`since`"),
         ("?status=ACTIVE&status=CLOSED", "once"),
+        ("/1?full=true", "`full`"),
         ("/stats/daily?days=0", "`?days`"),
         ("/stats/daily?days=367", "`?days`"),
         ("/stats/daily?from=2024-01-01", "`from`"),

@@ -45,6 +45,7 @@ async def test_a_wish_that_is_repeated_lasts_and_is_new_only_once(
         clock.now += LASTS_S / 4
         assert await wishes.want(["market:NSE:TCS"]) is False
         assert (await broker.demanded()).names == {"market:NSE:TCS"}
+    clock.now += LASTS_S / 4
     assert await wishes.want(["market:NSE:TCS", "market:NSE:INFY"]) is True
 
 

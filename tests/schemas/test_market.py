@@ -139,14 +139,32 @@ def test_a_tick_payload_in_full() -> None:
     )
 
 
-LEVELS = st.lists(st.builds(Level, PRICES, QUANTITIES, QUANTITIES), max_size=5).map(tuple)
+LEVELS = st.lists(st.builds(Level, PRICES, QUANTITIES, QUANTITIES), max_size=7).map(tuple)
 
 
 @given(bids=LEVELS, asks=LEVELS, time_ms=TIMES)
 def test_a_depth_payload_is_already_normal(bids: tuple[Level, ...], asks: tuple[Level, ...], time_ms: int) -> None:
     payload = depth_payload(Depth.of(exchange="NSE", symbol="A", time_ms=time_ms, bids=bids, asks=asks))
     assert publications.DEPTH(payload) == payload
-    assert [level["price"] for level in orjson.loads(payload)["bids"]] == [bid.price / PRICE_SCALE for bid in bids]
+    told = orjson.loads(payload)
+    for side, levels in (("bids", bids), ("asks", asks)):
+        assert told[side] == [
+            {"price": level.price / PRICE_SCALE, "quantity": level.quantity, "orders": level.orders} for level in levels
+        ]
+
+
+def test_a_payload_of_five_levels_has_each_in_its_place() -> None:
+    bids = [Level(scaled(100 - n), 10 + n, 1 + n) for n in range(5)]
+    depth = Depth.of("NSE", "A", 1_795_405_501_250, bids, [])
+    levels = ",".join(f'{{"price":{100 - n}.0,"quantity":{10 + n},"orders":{1 + n}}}' for n in range(5))
+    assert depth_payload(depth) == f'{{"bids":[{levels}],"asks":[],"time":"2026-11-23T09:15:01.250+05:30"}}'.encode()
+
+
+@given(bids=LEVELS, asks=LEVELS)
+def test_a_depth_gives_the_levels_that_it_was_made_of(bids: tuple[Level, ...], asks: tuple[Level, ...]) -> None:
+    depth = Depth.of("NSE", "A", 1, bids, asks)
+    assert (depth.bids, depth.asks) == (bids, asks)
+    assert depth.bid_figures == tuple(value for bid in bids for value in (bid.price, bid.quantity, bid.orders))
 
 
 @given(TIMES)
