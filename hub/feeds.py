@@ -340,7 +340,8 @@ class Feeds:
             async with asyncio.timeout(PREPARE_S):
                 await self._migration_tried.wait()
                 await self._sessions_read.wait()
-                await self.candles.restore()
+                if self._replay is None:  # what is stored of its days may be from the last time it was played
+                    await self.candles.restore()
         except TimeoutError:
             log.warning("feeds.unprepared", extra={"hint": "the database doesn't answer; today's candles have gaps"})
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench.processes import Process, free_port, started
+from bench.processes import Process, ProcessEndedError, free_port, started
 from bench.questions.asking import Options, say
 from bench.report import Answer
 
@@ -109,10 +109,10 @@ def _measure(rate: float) -> _Run:
 
 
 def _all_through(feeds: Process, packets: int) -> dict[str, Any]:
-    """The counts once all packets are through. Raises TimeoutError where they don't come."""
+    """The counts once all packets are through. Raises ProcessEndedError where they don't come."""
     deadline = time.monotonic() + _DRAIN_S
     while (counts := feeds.ask())["packets"] < packets:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{counts['packets']:,} of {packets:,} packets came through")
+            raise ProcessEndedError(f"{counts['packets']:,} of {packets:,} packets came through")
         time.sleep(0.02)
     return counts

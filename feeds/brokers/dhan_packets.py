@@ -178,7 +178,8 @@ class Packets:
     def _packet(self, frame: bytes, at: int, received_ms: int, updates: list[Update], events: list[Event]) -> int:
         """Reads the packet at an offset; answers where the next one begins."""
         end = len(frame)
-        code, length, segment, security = _HEADER.unpack_from(frame, at) if end - at >= 8 else _NO_HEADER
+        header: tuple[int, int, int, int] = _HEADER.unpack_from(frame, at) if end - at >= 8 else _NO_HEADER
+        code, length, segment, security = header
         if not 8 <= length <= end - at:
             events.append(Bad("truncated"))
             return len(frame)
@@ -198,7 +199,7 @@ class Packets:
                 events.append(Bad("no_price"))
             except ValueError:  # the grid's: one of its prices can't be
                 events.append(Bad("impossible_price"))
-        return at + int(length)
+        return at + length
 
     def _find(self, segment: int, security: int) -> _Kept | None:
         key = security << 8 | segment
@@ -270,7 +271,8 @@ class Packets:
             bq0, aq0, bn0, an0, bp0, ap0, bq1, aq1, bn1, an1, bp1, ap1, bq2, aq2, bn2, an2, bp2, ap2,
             bq3, aq3, bn3, an3, bp3, ap3, bq4, aq4, bn4, an4, bp4, ap4,
         ) = fields
-        prices, exchange, symbol = kept.prices, kept.instrument.exchange, kept.instrument.symbol
+        prices, instrument = kept.prices, kept.instrument
+        exchange, symbol = instrument.exchange, instrument.symbol
         bid, ask, bid_quantity, ask_quantity = prices[bp0], prices[ap0], bq0, aq0
         bids: Figures = (bid, bq0, bn0, prices[bp1], bq1, bn1, prices[bp2], bq2, bn2,
                          prices[bp3], bq3, bn3, prices[bp4], bq4, bn4)
@@ -286,13 +288,15 @@ class Packets:
             kept.open_interest = interest
         else:
             least = most = None
-        kept.tick = Tick(
-            exchange, symbol, kept.price(last), received_ms, None, prices[opened] or None, prices[high] or None,
+        if not (price := prices[last]):
+            raise _NoPrice
+        kept.tick = tick = Tick(
+            exchange, symbol, price, received_ms, None, prices[opened] or None, prices[high] or None,
             prices[low] or None, kept.close, volume, bid or None, ask or None, bid_quantity, ask_quantity,
             kept.traded(volume, quantity), kept.between_ticks(average), buy, sell, kept.open_interest, None, None,
             None, None, least, most, self._trade_ms(trade_s, received_ms),
         )
-        updates.append(kept.tick)
+        updates.append(tick)
         # fmt: on
 
     def _trade_ms(self, seconds: int, received_ms: int) -> int | None:
@@ -305,12 +309,12 @@ class Packets:
         """
         if not seconds:
             return None
-        moment_ms = seconds * 1000
-        if not self._shifted and _HOUR_MS < moment_ms - received_ms < _IST_MS + _HOUR_MS:
+        ahead_ms = seconds * 1000 - received_ms
+        if _HOUR_MS < ahead_ms < _IST_MS + _HOUR_MS:
             self._shifted = True
         if self._shifted:
-            moment_ms -= _IST_MS
-        return moment_ms if moment_ms - received_ms < _HOUR_MS else None
+            ahead_ms -= _IST_MS
+        return received_ms + ahead_ms if ahead_ms < _HOUR_MS else None
 
 
 def _renewed(kept: _Kept | None, token: str, instrument: Instrument) -> _Kept:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from channels.broker_memory import MemoryBroker
 from feeds.brokers.kite import Kite
 from feeds.candles.engine import CandleEngine
 from feeds.candles.worker import CandleWorker
@@ -105,7 +106,13 @@ async def test_while_the_broker_is_away_what_was_wanted_stays(room: Room) -> Non
         room.now_s += LINGER_S / 2
         asked = room.broker.calls["demanded"]
         await until(lambda asked=asked: room.broker.calls["demanded"] > asked + 1)  # type: ignore[misc]
+    room.broker.inner = MemoryBroker()  # it comes back without its memory
+    room.broker.away.clear()
+    asked = room.broker.calls["demanded"]
+    await until(lambda: room.broker.calls["demanded"] > asked + 1)
     assert room.feed.wanted == [("NSE", "TCS"), ("NSE", "ACC")]
+    room.now_s += LINGER_S + 1
+    await until(lambda: room.feed.wanted == [("NSE", "TCS")])
 
 
 def health(hub: Hub) -> Health:

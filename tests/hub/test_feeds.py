@@ -205,6 +205,18 @@ async def test_a_csv_drives_prices_candles_indicators_and_signals(tmp_path: Path
         assert ("RELIANCE", signal["entry_price"]) in [(one.symbol, one.entry_price / PRICE_SCALE) for one in stored]
 
 
+async def test_a_file_that_is_played_again_makes_the_same_candles_again(tmp_path: Path) -> None:
+    file = trend(tmp_path / "ticks.csv")
+    settings = {"FEED": "replay", "REPLAY_FILE": str(file), "REPLAY_SPEED": "0", "SIGNALS_TIMEFRAME": "off"}
+    published: list[int] = []
+    for _ in range(2):
+        async with running(tmp_path, feeds=True, **settings) as hub:
+            await until(lambda hub=hub: played(hub))  # type: ignore[misc]
+            assert hub.feeds is not None
+            published.append(hub.feeds.candles.published)
+    assert published[0] == published[1] > 0
+
+
 def played(hub: Hub) -> bool:
     """Whether the file is at its end."""
     return hub.feeds is not None and [feed.status.health for feed in hub.feeds.feeds] == [Health.CLOSED]
