@@ -18,7 +18,6 @@ from websockets.typing import Subprotocol
 
 from channels.broker import Clock
 from feeds.accounts.http import refusal, retry_after
-from feeds.accounts.retry import Sleep
 from feeds.brokers.source import (
     Conversation,
     Event,
@@ -35,6 +34,7 @@ from feeds.brokers.source import (
 from feeds.errors import ConnectionLost, VendorRefused
 from feeds.feed import Update
 from feeds.instruments import Listing
+from feeds.waiting import Sleep
 from schemas.durations import Seconds
 
 OPEN_TIMEOUT_S: Seconds = 10.0

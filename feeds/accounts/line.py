@@ -13,13 +13,14 @@ from channels.broker import Clock
 from feeds.accounts.batches import Batches
 from feeds.accounts.connection import Connection, Pace, open_socket
 from feeds.accounts.http import HttpClient
-from feeds.accounts.retry import Admission, Chance, Failure, Pauses, Sleep
+from feeds.accounts.retry import Admission, Failure, Pauses
 from feeds.accounts.watch import Finding, Watch
 from feeds.brokers.source import Alive, Credentials, Event, Heard, Mode, Ping, Source
 from feeds.errors import ConnectionLost, CredentialsMissing, VendorRefused
 from feeds.feed import Health
 from feeds.instruments import Instrument, Listing
 from feeds.publisher import SessionOf
+from feeds.waiting import Chance, Sleep
 from schemas.durations import Seconds
 
 log = logging.getLogger("tickhub.feeds.accounts.line")

@@ -8,17 +8,14 @@ refused credentials at once when they change.
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from channels.broker import Clock
 from feeds.brokers.source import Credentials
 from feeds.errors import ConnectionLost, CredentialsMissing, VendorRefused
+from feeds.waiting import Chance, Sleep
 from schemas.durations import Seconds
-
-Sleep = Callable[[Seconds], Awaitable[None]]
-Chance = Callable[[], float]
-"""A random number in [0, 1)."""
 
 Failure = VendorRefused | ConnectionLost | CredentialsMissing
 """Why an attempt or a connection ended."""

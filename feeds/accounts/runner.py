@@ -23,7 +23,7 @@ from channels.broker import Clock
 from feeds.accounts.assignment import Assignment, Key
 from feeds.accounts.batches import Batches
 from feeds.accounts.line import Account, Line
-from feeds.accounts.retry import Admission, Chance, Sleep
+from feeds.accounts.retry import Admission
 from feeds.brokers.source import (
     Bad,
     Credentials,
@@ -39,6 +39,7 @@ from feeds.feed import FeedStatus, Health, Publish, Refusal
 from feeds.instruments import Instrument
 from feeds.listings.directory import Directory
 from feeds.publisher import SessionOf
+from feeds.waiting import Chance, Sleep
 from schemas.durations import Seconds
 
 log = logging.getLogger("tickhub.feeds.accounts.runner")

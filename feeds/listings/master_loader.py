@@ -15,12 +15,12 @@ from pathlib import Path
 
 import msgspec
 
-from feeds.accounts.retry import Chance, Sleep
 from feeds.errors import BadFile, ConnectionLost, VendorRefused
 from feeds.instruments import Listing
 from feeds.listings.instrument_changes import changes
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.masters import Master, Vendor, check_age, check_size, read_master
+from feeds.waiting import Chance, Sleep
 from schemas.durations import Seconds
 from schemas.errors import Unavailable
 from schemas.market import IST
