@@ -75,6 +75,10 @@ class Feed(Protocol):
     def status(self) -> FeedStatus:
         """What can be said of the source now."""
 
+    @property
+    def exchanges(self) -> Collection[str]:
+        """The exchanges that it brings prices of, whether they are wanted or not."""
+
     def find(self, exchange: str, symbol: str) -> Instrument | None:
         """The instrument of that name, if this source can carry it."""
 

@@ -556,6 +556,11 @@ class Simulator:
             instruments=len(self.rows),
         )
 
+    @property
+    def exchanges(self) -> Collection[str]:
+        """Those of the simulated instruments."""
+        return frozenset(row.instrument.exchange for row in SIMULATED)
+
     def find(self, exchange: str, symbol: str) -> Instrument | None:
         """The instrument of that name, if it is simulated."""
         return self._instruments.get(exchange, symbol)

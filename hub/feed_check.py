@@ -15,8 +15,8 @@ from feeds.listings.masters import VENDORS
 from feeds.market_hours.hours import SessionClass
 from feeds.market_hours.sessions import MarketSession, Sessions
 from hub import database
-from hub.feeds import SOURCES
 from hub.fetch import fetch
+from hub.sources import SOURCES
 from schemas.errors import Unavailable
 from schemas.settings import Settings
 

@@ -55,7 +55,9 @@ class Division:
         wall: Clock = time.time,
     ) -> None:
         self.exchanges: list[str] = ["NSE", "BSE"]
-        """Those whose prices are carried, growing in place."""
+        """Those whose hours are told, growing in place."""
+        self.fed: list[str] = []
+        """Those whose prices are to be expected now, changing in place."""
         self.unready: set[str] = set()
         """Feeds that don't know yet what they list."""
         self._feeds = feeds
@@ -144,6 +146,7 @@ class Division:
     def _name_exchanges(self) -> None:
         carried = {exchange for exchange, _ in self._allotment.owners}
         self.exchanges += sorted(carried.difference(self.exchanges))
+        self.fed[:] = sorted(carried.union(*(feed.exchanges for feed in self._feeds)))
 
     async def _refuse(self, wanted: Collection[Place], now_s: Seconds) -> None:
         """Says what can't be carried, once more now and then while it is wanted."""

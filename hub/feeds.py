@@ -11,7 +11,6 @@ the broker (`channels.lease`).
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
@@ -28,13 +27,6 @@ from channels.registry import Registry
 from channels.shape import Update as Heard
 from feeds.accounts.credentials import read_credentials
 from feeds.accounts.runner import BrokerFeed
-from feeds.brokers.angel import Angel
-from feeds.brokers.dhan import Dhan
-from feeds.brokers.fyers import Fyers
-from feeds.brokers.kite import Kite
-from feeds.brokers.shoonya import Shoonya
-from feeds.brokers.source import Source
-from feeds.brokers.upstox import Upstox
 from feeds.candles.engine import CandleEngine
 from feeds.candles.history import CandleHistory
 from feeds.candles.worker import CandleWorker, Name
@@ -50,9 +42,9 @@ from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.master_loader import MasterLoader
 from feeds.listings.masters import VENDORS
 from feeds.market_hours.halts import INDICES, MarketHalts
-from feeds.market_hours.hours import MAIN_CLASS, SessionClass, session_class
+from feeds.market_hours.hours import SessionClass
 from feeds.market_hours.overrides import OverridesFile
-from feeds.market_hours.sessions import MarketSession, Sessions, ist_day, next_day_ms
+from feeds.market_hours.sessions import Sessions
 from feeds.market_hours.watch import SessionWatch
 from feeds.outside import OutsidePrices
 from feeds.publisher import Publisher
@@ -65,24 +57,18 @@ from feeds.signals.worker import SignalWorker
 from feeds.simulator import MarketHours, Simulator
 from hub import database
 from hub.feed_division import Division
+from hub.feed_hours import FeedHours
+from hub.feed_metrics import measure
+from hub.feed_orders import FeedOrders
 from hub.fetch import fetch
 from hub.metrics import Metrics
 from hub.parts import Part
+from hub.sources import SOURCES
 from schemas.errors import SettingsError, Unavailable
 from schemas.market import MarketState, Tick
 from schemas.settings import Settings
 
 log = logging.getLogger("tickhub.hub.feeds")
-
-SOURCES: Mapping[str, Callable[[str], Source]] = {
-    "kite": lambda _: Kite(),
-    "upstox": Upstox,
-    "angel": lambda _: Angel(),
-    "dhan": lambda _: Dhan(),
-    "fyers": Fyers,
-    "shoonya": lambda _: Shoonya(),
-}
-"""The brokers' protocols by their names in the settings; each is made for a mode."""
 
 MIGRATE_RETRY_S = 2.0
 PURGE_S = 86_400.0
@@ -116,11 +102,19 @@ class Feeds:
         self._engine = engine
         self._environ = environ
         self.sessions = Sessions()
+        self._orders = FeedOrders(broker, names, environ)
         self._recorder = Recorder(settings.record_file) if settings.record_file is not None else None
         self._replay = self._replay_feed() if "replay" in settings.feed else None
+        self._wall: Clock = self._replay.now_s if self._replay is not None else time.time
+        self._simulated_only = settings.feed == ("simulator",)
+        self.hours = FeedHours(
+            self.sessions,
+            self.find,
+            self._wall,
+            around_the_clock=self._simulated_only and settings.simulator_hours == MarketHours.ALWAYS,
+        )
         self._loaders: dict[str, MasterLoader] = {}
         self.feeds: list[Feed] = [self._feed(name) for name in settings.feed]
-        self._wall: Clock = self._replay.now_s if self._replay is not None and len(self.feeds) == 1 else time.time
         self._lease = broker.lease(f"feeds:{','.join(sorted(settings.feed))}")
         self._migration_tried = asyncio.Event()
         self._sessions_read = asyncio.Event()
@@ -135,7 +129,7 @@ class Feeds:
             self.history, lambda: self.division.wanted_candles, sleep=asyncio.sleep, wall=self._wall
         )
         self.candles = CandleWorker(
-            CandleEngine(opens_ms=self._opens_ms, closes_ms=self._closes_ms),
+            CandleEngine(opens_ms=self.hours.opens_ms, closes_ms=self.hours.closes_ms),
             publish=self._publish_candles,
             wanted=self._wanted_candles,
             history=self.history,
@@ -195,39 +189,17 @@ class Feeds:
         """An instrument that some feed lists."""
         return next((found for feed in self.feeds if (found := feed.find(exchange, symbol)) is not None), None)
 
-    def session_of(self, exchange: str) -> MarketSession:
-        """What an exchange does now."""
-        if self._around_the_clock and exchange in ("NSE", "BSE"):
-            return MarketSession(MarketState.CONTINUOUS)
-        return self.sessions.session(exchange, self._now_ms())
-
     def measure(self, metrics: Metrics) -> None:
         """Add what can be counted here to `/metrics`."""
-        publisher, gate, candles = self.publisher, self.gate, self.candles
         metrics.gauge("feeds_working", "1 where this process has the feeds.", lambda: float(self.working))
-        metrics.counter("feed_updates", "Updates that the broker took from feeds.", lambda: publisher.published)
-        metrics.counter("feed_dropped", "Updates lost while the broker was away.", lambda: publisher.dropped)
-        metrics.counter("feed_refused", "Updates that make no channel.", lambda: publisher.refused)
-        metrics.counter_by(
-            "ticks_refused", "Ticks that can't be true, by reason.", "reason", lambda: _counts(gate.refused)
+        measure(
+            metrics,
+            feeds=self.feeds,
+            publisher=self.publisher,
+            gate=self.gate,
+            candles=self.candles,
+            history=self.history,
         )
-        metrics.counter_by(
-            "ticks_odd", "Ticks that passed all the same, by reason.", "reason", lambda: _counts(gate.odd)
-        )
-        metrics.counter("candles", "Candles published.", lambda: candles.published)
-        metrics.counter("candles_unwritten", "Candles lost while the database was away.", lambda: self.history.dropped)
-        metrics.gauge("feed_instruments", "Instruments subscribed at vendors.", self._instrument_count)
-        metrics.counter_by("feed_bad", "Frames and parts that make no sense, by reason.", "reason", self._bad)
-
-    def _instrument_count(self) -> float:
-        return float(sum(feed.status.instruments for feed in self.feeds))
-
-    def _bad(self) -> dict[str, float]:
-        found: Counter[str] = Counter()
-        for feed in self.feeds:
-            if isinstance(feed, BrokerFeed | ReplayFeed):
-                found.update({f"{feed.name}:{reason}": count for reason, count in feed.bad.items()})
-        return _counts(found)
 
     # -- making -----------------------------------------------------------------------------------------------------
 
@@ -257,7 +229,8 @@ class Feeds:
             RecordedSource(source, self._recorder) if self._recorder is not None else source,
             directory=Directory(),
             credentials=lambda: read_credentials(name, source.credential_names, self._environ),
-            session_of=self.session_of,
+            session_of=self.hours.session_of,
+            on_order=lambda data: self._orders.hear(name, data),
             mode=self._settings.feed_mode,
         )
 
@@ -359,11 +332,12 @@ class Feeds:
         publisher, exchanges = self.publisher, self.division.exchanges
         parts: list[Part] = [
             ("feeds.division", self.division.run),
-            ("feeds.market", lambda: publisher.status_market(exchanges, self.session_of)),
-            ("feeds.status", lambda: publisher.status_feeds(exchanges, self.session_of, self._statuses)),
+            ("feeds.market", lambda: publisher.status_market(exchanges, self.hours.session_of)),
+            ("feeds.status", lambda: publisher.status_feeds(self.division.fed, self.hours.session_of, self._statuses)),
             ("feeds.candles", self._tell_candles),
             ("feeds.history", self.history.run),
             ("feeds.purge", self._purge),
+            ("feeds.orders", self._orders.run),
             ("feeds.indicators", self._indicators.run),
         ]
         if self.signals is not None:
@@ -497,37 +471,8 @@ class Feeds:
     def _wanted_candles(self) -> Collection[CandlePlace]:
         return self.division.wanted_candles.keys()
 
-    # -- hours ------------------------------------------------------------------------------------------------------
-
-    @property
-    def _simulated_only(self) -> bool:
-        return self._settings.feed == ("simulator",)
-
-    @property
-    def _around_the_clock(self) -> bool:
-        return self._simulated_only and self._settings.simulator_hours == MarketHours.ALWAYS
-
-    def _opens_ms(self, exchange: str, symbol: str, moment_ms: int) -> int | None:
-        kind = self._class_of(exchange, symbol, moment_ms)
-        return next_day_ms(moment_ms) - _DAY_MS if kind is None else self.sessions.opens_ms(kind, moment_ms)
-
-    def _closes_ms(self, exchange: str, symbol: str, moment_ms: int) -> int | None:
-        kind = self._class_of(exchange, symbol, moment_ms)
-        return next_day_ms(moment_ms) if kind is None else self.sessions.closes_ms(kind, moment_ms)
-
-    def _class_of(self, exchange: str, symbol: str, moment_ms: int) -> SessionClass | None:
-        """Whose hours an instrument keeps; None around the clock, as what outsiders publish."""
-        instrument = None if self._around_the_clock else self.find(exchange, symbol)
-        if instrument is None or exchange not in MAIN_CLASS:
-            return None
-        return session_class(instrument, ist_day(moment_ms))
-
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
-
-
-def _counts(counter: Counter[Any]) -> dict[str, float]:
-    return {str(name): float(count) for name, count in counter.items()}
 
 
 def _places(names: Sequence[str]) -> list[Place]:

@@ -161,6 +161,11 @@ class BrokerFeed:
         self._assignment.forgive()
         self.want(self._wanted)
 
+    @property
+    def exchanges(self) -> Collection[str]:
+        """None: a broker brings what is wanted."""
+        return ()
+
     def find(self, exchange: str, symbol: str) -> Instrument | None:
         """The instrument of that name, if the broker lists it."""
         listing = self._directory.find(exchange, symbol)

@@ -96,6 +96,11 @@ class ReplayFeed:
             self._now_ms = max(self._now_ms, here_ms if self._next_ms is None else min(here_ms, self._next_ms))
         return self._now_ms / 1000
 
+    @property
+    def exchanges(self) -> Collection[str]:
+        """Those of the file's instruments."""
+        return frozenset(one.exchange for one in self.instruments)
+
     def find(self, exchange: str, symbol: str) -> Instrument | None:
         """The instrument of that name, if the file has prices of it."""
         return self._by_place.get((exchange, symbol))

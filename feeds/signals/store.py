@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, Select, and_, func, insert, nulls_last, select, update
+from sqlalchemy import ColumnElement, Select, and_, func, insert, nulls_last, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -22,6 +22,8 @@ from schemas.storage import database_errors
 from schemas.tables import signals
 
 TIMEOUT_S: Seconds = 10.0
+CLOCKS_DIFFER_S = 300
+"""How far ahead of ours the clock of another process may be."""
 MAX_ACTIVE = 50_000
 """How many active signals are read at once."""
 MAX_PAGE = 500
@@ -147,11 +149,12 @@ class SignalStore:
                 return bool((await connection.execute(statement)).rowcount)
 
     async def expire(self, now_s: int) -> list[int]:
-        """Ends the active signals whose time is over; their ids."""
+        """Ends the active signals whose time is over, or has not come: a replay is played again. Answers their ids."""
         ending = {"status": Status.EXPIRED.value, "closed_at": now_s, "updated_at": now_s}
         with database_errors():
             async with self._transaction() as connection:
-                statement = update(signals).where(_ACTIVE, _rows.expires_at <= now_s).values(**ending)
+                over = or_(_rows.expires_at <= now_s, _rows.created_at > now_s + CLOCKS_DIFFER_S)
+                statement = update(signals).where(_ACTIVE, over).values(**ending)
                 return list((await connection.scalars(statement.returning(_rows.id))).all())
 
     async def active(self) -> list[Signal]:

@@ -12,6 +12,8 @@ NOW_MS = 1_000_000_000
 class ListFeed:
     """A feed that lists some symbols and carries nothing."""
 
+    exchanges: Collection[str] = ()
+
     def __init__(
         self, name: str, symbols: str, *, limit: int | None = None, health: Health = Health.LIVE, since_ms: int = 0
     ) -> None:

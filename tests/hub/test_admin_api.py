@@ -144,9 +144,9 @@ async def test_a_halt_that_is_set_stops_the_feeds_market(tmp_path: Path, monkeyp
         day = {"date": now.date().isoformat(), "markets": ["equity"]}
         hours = {"sessions": [{"state": "continuous", "start": "00:00:00", "end": "23:59:59"}]}
         await put(hub, {"sessions": {"special": [day | hours]}})
-        await until(lambda: hub.feeds and hub.feeds.session_of("NSE").state is MarketState.CONTINUOUS)
+        await until(lambda: hub.feeds and hub.feeds.hours.session_of("NSE").state is MarketState.CONTINUOUS)
         await put(hub, {"sessions": {"special": [day | hours], "halts": [halt]}})
-        await until(lambda: hub.feeds and hub.feeds.session_of("NSE").state is MarketState.HALTED)
+        await until(lambda: hub.feeds and hub.feeds.hours.session_of("NSE").state is MarketState.HALTED)
 
 
 async def test_without_its_database_both_routes_say_503(tmp_path: Path, own_postgres: PostgresServer) -> None:

@@ -28,6 +28,8 @@ class ListFeed:
 
     name = "kite"
 
+    exchanges: Collection[str] = ()
+
     def __init__(self) -> None:
         self.status = FeedStatus(health=Health.LIVE, since_ms=0)
         self.wanted: list[Place] = []
@@ -96,6 +98,7 @@ async def test_what_is_wanted_is_carried_and_what_nobody_lists_is_followed(room:
     assert room.followed == [("NSE", "OUTSIDE")]
     assert room.division.wanted_candles == {("MCX", "GOLD", "5m"): {"rsi(14)"}}
     assert room.division.exchanges == ["NSE", "BSE", "MCX"]
+    assert room.division.fed == ["MCX", "NSE"]
 
 
 async def test_while_the_broker_is_away_what_was_wanted_stays(room: Room) -> None:

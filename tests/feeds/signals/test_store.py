@@ -231,6 +231,12 @@ async def test_a_deleted_signal_is_seen_no_more_but_kept(store: SignalStore, eng
     assert (row.symbol, row.deleted_at, row.deleted_by) == ("RELIANCE", NOW_S + 5, "9")
 
 
+async def test_a_signal_from_the_future_ends_as_when_a_replay_is_played_again(store: SignalStore) -> None:
+    ahead = await store.create(by_hand(expires_at=NOW_S + 2 * DAY_S), now_s=NOW_S + 301)
+    await store.create(by_hand(expires_at=NOW_S + DAY_S), now_s=NOW_S + 300)
+    assert await store.expire(NOW_S) == [ahead.id]
+
+
 async def test_signals_end_when_their_time_is_over(store: SignalStore) -> None:
     short_lived = await store.create(by_hand(expires_at=NOW_S + 60), now_s=NOW_S)
     await store.create(by_hand(expires_at=NOW_S + 61), now_s=NOW_S)
