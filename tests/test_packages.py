@@ -18,6 +18,8 @@ import asyncio, logging, os, signal, sys, threading
 def forbidden(event, args):
     # opening source and libraries for reading is what an import is; a socket, a child or a written file is not
     written = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+    if event == "os.putenv" and args[0] in {b"OPENBLAS_MAIN_FREE", b"GOTOBLAS_MAIN_FREE"}:
+        return  # numpy's, for as long as its own import lasts
     if event in {"socket.connect", "socket.bind", "subprocess.Popen", "os.fork", "os.putenv"} or written:
         raise SystemExit(f"importing caused {event} {args}")
 
