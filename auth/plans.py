@@ -65,6 +65,10 @@ class Plans:
         """All delays that some plan has."""
         return frozenset(rule for table in self._rules.values() for rule in table.values() if rule)
 
+    def withholds(self, identity: Identity) -> bool:
+        """Whether the bearer may not have some exchange at all."""
+        return identity.role is Role.USER and None in self._rules.get(identity.plan, {}).values()
+
     def delay_s(self, identity: Identity, exchange: str) -> int:
         """By how many seconds an exchange's prices come late to the bearer.
 

@@ -19,6 +19,12 @@ CandlePlace = tuple[str, str, str]
 """Exchange, symbol and timeframe."""
 
 
+def places_of(names: Iterable[str]) -> list[Place]:
+    """The instruments of `EXCHANGE:SYMBOL` texts."""
+    split = (name.partition(":") for name in names)
+    return [(exchange, symbol) for exchange, _, symbol in split]
+
+
 class Interest:
     """What is wanted. `always` comes first where not all can be carried, then whoever asked first."""
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -49,17 +50,22 @@ class OutsidePrices:
         except CommandError:
             return
 
+        beginning = True
+
         def hear(update: Update) -> None:
-            self._hear(place, update)
+            self._hear(place, update, kept=beginning)
 
         self._watched[place] = hear
         await self._registry.watch(channel, hear)
+        beginning = False
 
-    def _hear(self, place: Place, update: Update) -> None:
+    def _hear(self, place: Place, update: Update, *, kept: bool) -> None:
         try:
             said = _decode(update.payload)
         except msgspec.MsgspecError:  # the value was kept by a release with other fields
             log.warning("outside.unreadable", extra={"exchange": place[0], "symbol": place[1]})
+            return
+        if kept and said.time is None:  # it was said at some time, and is no news
             return
         self._take([_tick(place, said, self._wall_ms())], update)
 
@@ -69,10 +75,11 @@ def _name(place: Place) -> str:
 
 
 def _tick(place: Place, said: MarketPayload, now_ms: int) -> Tick:
-    """What was said as a tick. A time that was not said, or lies ahead, is now."""
+    """What was said as a tick. A time that was not said, lies ahead or makes no sense is now."""
     time_ms = now_ms
     if said.time is not None:
-        time_ms = min(now_ms, int(datetime.fromisoformat(said.time).timestamp() * 1000))
+        with suppress(ValueError, OverflowError):  # kept by a release that looked less closely
+            time_ms = min(now_ms, max(0, int(datetime.fromisoformat(said.time).timestamp() * 1000)))
 
     def price(value: float | None) -> int | None:
         return None if value is None else scaled(value)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -25,6 +25,8 @@ REFUSALS = Channel(name="control:refusals", namespace=CONTROL)
 
 REFUSED_FOR_S: Seconds = 60.0
 """For how long a refused instrument is refused at once, before the feeds are asked again."""
+ROOM_AFTER_S: Seconds = 15.0
+"""For how long a refusal for want of room holds whatever the status says: that is told less often."""
 _POLL_S: Seconds = 1.0
 
 _encode = msgspec.json.Encoder().encode
@@ -53,6 +55,7 @@ class FeedBoard:
         broker: Broker,
         *,
         listed: Callable[[Channel], bool],
+        always: Collection[Place] = (),
         clock: Clock = time.monotonic,
     ) -> None:
         self.feeds: dict[str, Any] = {}
@@ -60,6 +63,7 @@ class FeedBoard:
         self._registry = registry
         self._broker = broker
         self._listed = listed
+        self._always = always
         self._clock = clock
         self._refused: dict[Place, tuple[Seconds, CommandError]] = {}
         self._full: str | None = None
@@ -80,7 +84,7 @@ class FeedBoard:
             except Unavailable:
                 continue
             if demanded.names is not None:
-                interest = Interest()
+                interest = Interest(self._always)
                 interest.take(demanded.names, now_s)
                 version, self._carried = demanded.version, frozenset(interest.instruments(now_s))
 
@@ -95,6 +99,13 @@ class FeedBoard:
         full = bool(sources) and all(one.limit is not None and one.instruments >= one.limit for one in sources.values())
         told = " and ".join(f"{limit:,} instruments at {name}" for name, limit in limits.items() if limit is not None)
         self._full = f"The feed's account carries at most {told}, and all are taken" if full else None
+        if not full:  # what was refused for want of room may try again
+            self._refused = {
+                place: entry
+                for place, entry in self._refused.items()
+                if entry[1].code is not ErrorCode.LIMIT_EXCEEDED
+                or entry[0] - self._clock() > REFUSED_FOR_S - ROOM_AFTER_S
+            }
 
     def hear_refusals(self, update: Update) -> None:
         """What the feeds have refused: its subscribers are told, and newcomers for a while."""

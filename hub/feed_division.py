@@ -27,6 +27,9 @@ POLL_S: Seconds = 0.25
 RETELL_S: Seconds = 30.0
 """How often what can't be carried is said again, for processes that were not there the first time."""
 
+AGAIN_S: Seconds = 5.0
+"""How often instruments are divided anew though nothing has changed: patience with a feed may have ended."""
+
 _DELIVERING = frozenset({Health.LIVE, Health.CLOSED})
 
 
@@ -69,6 +72,8 @@ class Division:
         self._wall = wall
         self._allotment = Allotment({})
         self._owners: dict[Place, str | None] = {}
+        self._divided: object = None
+        self._divided_at: Seconds = 0.0
         self._told: dict[str, list[Place]] = {}
         self._heard: set[Place] = set()
         self._refusals: dict[Place, Refusal] = {}
@@ -91,6 +96,7 @@ class Division:
         """A feed has another list of instruments."""
         self.unready.discard(feed)
         self._owners.clear()
+        self._divided = None
 
     async def run(self) -> NoReturn:
         """Divides until cancelled. While the broker is away what was wanted last stays so."""
@@ -115,7 +121,12 @@ class Division:
         now_s = self._clock()
         self._interest.take(names, now_s)
         wanted = self._interest.instruments(now_s)
-        found = allot(wanted, self._feeds, self._now_ms(), since_ms=since_ms, unready=self.unready)
+        state = (tuple(wanted), *((feed.status.health, feed.status.limit) for feed in self._feeds))
+        if state == self._divided and now_s - self._divided_at < AGAIN_S:
+            found = self._allotment
+        else:
+            found = allot(wanted, self._feeds, self._now_ms(), since_ms=since_ms, unready=self.unready)
+            self._divided, self._divided_at = state, now_s
         if found.owners != self._allotment.owners:
             self._owners.clear()
         self._allotment = found

@@ -36,7 +36,7 @@ from feeds.errors import BadFile
 from feeds.feed import Feed, FeedStatus, Publish, Update
 from feeds.indicators.live import LiveIndicators
 from feeds.instruments import Instrument, Listing
-from feeds.interest import CandlePlace, Place
+from feeds.interest import CandlePlace, places_of
 from feeds.listings.directory import Directory
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.master_loader import MasterLoader
@@ -143,7 +143,7 @@ class Feeds:
         self.division = Division(
             self.feeds,
             broker,
-            always=_places(settings.feed_symbols),
+            always=places_of(settings.feed_symbols),
             follow=self._outside.follow,
             candles=self.candles,
         )
@@ -473,11 +473,6 @@ class Feeds:
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
-
-
-def _places(names: Sequence[str]) -> list[Place]:
-    split = (name.partition(":") for name in names)
-    return [(exchange, symbol) for exchange, _, symbol in split]
 
 
 def _prediction_service(settings: Settings) -> PredictionService | None:

@@ -183,6 +183,9 @@ class Process:
             try:
                 return await self._run_parts(ready)
             except ExceptionGroup as bugs:  # whatever the world does to us is handled where it happens
+                if self._server is not None:
+                    self._server.stop_accepting()
+                    self._abort_connections()
                 for bug in bugs.exceptions:
                     log.critical("process.bug", exc_info=bug)
                 return EXIT_BUG

@@ -326,11 +326,11 @@ class Session:
         allow(self.identity, action, namespace=namespace.name, access=namespace.access, publish=namespace.publish)
         if not self._services.known_symbol(channel):
             raise CommandError(ErrorCode.INVALID_SYMBOL, f"No instrument {channel.exchange}:{channel.symbol}")
+        delay_s = self._services.delay_of(self.identity, channel)
         if action != "subscribe":
             return channel
         if refusal := self._services.refusal(channel):
             raise refusal
-        delay_s = self._services.delay_of(self.identity, channel)
         return channel.delayed(delay_s) if delay_s else channel
 
     # -- the rest -------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from feeds.candles.history import CandleHistory
 from feeds.configuration import Configuration
 from feeds.indicators.indicator import parse
 from feeds.instruments import SIMULATED, Instruments
+from feeds.interest import places_of
 from feeds.listings.directory import directory_of
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.masters import VENDORS
@@ -50,7 +51,7 @@ from hub.parts import Part
 from hub.secret import public_key_pem
 from hub.session import Services
 from hub.signals_api import SignalsApi
-from schemas.errors import CloseCode, SettingsError, Unavailable
+from schemas.errors import CloseCode, CommandError, ErrorCode, SettingsError, Unavailable
 from schemas.settings import Settings
 
 log = logging.getLogger("tickhub.hub.web")
@@ -64,6 +65,8 @@ INSTRUMENTS_POLL_S = 15.0
 """How often the database is asked whether a broker's list is new."""
 
 MAX_SHOWN = 100
+
+_ALL_SIGNALS = "signals:generated"
 
 PURGE_EVERY = 600
 """Polls between two clearings of what has ended anyway."""
@@ -114,7 +117,7 @@ class Web:
         self.fanout = Fanout(settings.flush_interval_s)
         self.registry = Registry(broker, self.fanout)
         self._demand = Demand(self.registry, broker)
-        self._board = FeedBoard(self.registry, broker, listed=self._listed)
+        self._board = FeedBoard(self.registry, broker, listed=self._listed, always=places_of(settings.feed_symbols))
         self.revocations = Revocations(engine)
         self._revocations_tried = asyncio.Event()
         self._remote_keys = RemoteKeys(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
@@ -322,9 +325,7 @@ class Web:
 
     def _shown(self) -> list[tuple[str, str]]:
         """What the first page shows: what is always carried, else all, or of a broker's long list the best known."""
-        always = [
-            (exchange, symbol) for exchange, _, symbol in (one.partition(":") for one in self._settings.feed_symbols)
-        ]
+        always = places_of(self._settings.feed_symbols)
         every = [(one.exchange, one.symbol) for one in islice(self.instruments, MAX_SHOWN + 1)]
         if always or len(every) <= MAX_SHOWN:
             return always or every
@@ -348,6 +349,11 @@ class Web:
 
     def _delay_of(self, identity: Identity, channel: Channel) -> int:
         if channel.exchange is None:
+            if channel.name == _ALL_SIGNALS and self._plans.withholds(identity):
+                raise CommandError(
+                    ErrorCode.PERMISSION_DENIED,
+                    f"{_ALL_SIGNALS} holds signals of exchanges that the plan {identity.plan} does not have",
+                )
             return 0
         delay_s = self._plans.delay_s(identity, channel.exchange)
         return delay_s if channel.namespace.policy is Policy.LATEST else 0

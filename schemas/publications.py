@@ -19,6 +19,9 @@ MAX_BYTES = 64 * 1024
 MAX_NESTING = 32
 """How deep objects and arrays may stand in one another: every encoder has a limit, and this is below all of them."""
 
+LATEST_S = 32_503_680_000
+"""The last moment that a time may be: the year 3000."""
+
 Normalise = Callable[[bytes], bytes]
 """Takes the JSON as it came, answers with the JSON as it is published; raises CommandError BAD_REQUEST."""
 
@@ -81,11 +84,14 @@ def _check_time(text: str | None) -> None:
     if text is None:
         return
     try:
-        zoned = datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        zoned = False
-    if not zoned:
-        raise CommandError(ErrorCode.BAD_REQUEST, f"Expected an ISO 8601 time with a zone, got {text!r} - at `$.time`")
+        moment = datetime.fromisoformat(text)
+        usable = moment.tzinfo is not None and 0 <= moment.timestamp() <= LATEST_S
+    except (ValueError, OverflowError):
+        usable = False
+    if not usable:
+        raise CommandError(
+            ErrorCode.BAD_REQUEST, f"Expected an ISO 8601 time with a zone, since 1970, got {text!r} - at `$.time`"
+        )
 
 
 def any_object(raw: bytes) -> bytes:

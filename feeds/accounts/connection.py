@@ -184,6 +184,8 @@ async def open_socket(request: Request, tls: ssl.SSLContext) -> ClientConnection
         )
     except InvalidStatus as exc:
         raise refusal(exc.response.status_code, retry_after(exc.response.headers)) from exc
+    except UnicodeError as exc:  # a host with an empty or an overlong part
+        raise ConnectionLost("the address names no host") from exc
     except (OSError, WebSocketException) as exc:
         raise ConnectionLost(_trouble(exc, host)) from exc
 

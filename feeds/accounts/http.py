@@ -47,7 +47,7 @@ class HttpClient:
             raise refusal(status, retry_after_s)
         try:
             return msgspec.json.decode(answer)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             raise VendorRefused(f"{host} has answered with something that is no JSON", status=status) from None
 
     async def _exchange(
@@ -94,7 +94,7 @@ def retry_after(headers: Mapping[str, str]) -> Seconds:
         return min(float(text), LONGEST_RETRY_AFTER_S)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if moment.tzinfo is None:
         return 0.0

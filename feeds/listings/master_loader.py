@@ -233,9 +233,9 @@ def modified_day(headers: Mapping[str, str]) -> date | None:
     text = next((value for name, value in headers.items() if name.lower() == "last-modified"), "")
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(IST).date()
+    except (ValueError, OverflowError):
         return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(IST).date()
 
 
 async def _unkept(master: Master, day: date) -> Sequence[Listing]:

@@ -172,7 +172,7 @@ def read_toml(text: bytes) -> Overrides:
     """The overrides of a file. Raises BadFile with the place of the fault."""
     try:
         return msgspec.toml.decode(text, type=Overrides)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise BadFile(str(exc)) from exc
 
 
@@ -180,7 +180,7 @@ def read_json(text: bytes | str) -> Overrides:
     """An administrator's overrides. Raises BadFile with the place of the fault."""
     try:
         return msgspec.json.decode(text, type=Overrides)
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, RecursionError) as exc:
         raise BadFile(str(exc)) from exc
 
 

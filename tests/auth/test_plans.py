@@ -75,3 +75,9 @@ def test_every_fault_of_a_file_is_told(tmp_path: Path, text: str, faults: list[s
     lines = str(told.value).splitlines()
     assert len(lines) == len(faults)
     assert all(fault in line for fault, line in zip(faults, lines, strict=True))
+
+
+def test_whoever_lacks_an_exchange_is_known(plans: Plans) -> None:
+    assert plans.withholds(bearer(Plan.FREE))
+    assert not plans.withholds(bearer(Plan.BASIC))
+    assert not plans.withholds(bearer(Plan.FREE, Role.ADMIN))

@@ -87,3 +87,21 @@ async def test_a_value_that_is_no_price_is_passed_over() -> None:
         await ear.say("market:NSE:MINE", volume=1)
         await ear.say("market:NSE:MINE", price=1)
     assert len(ear.ticks) == 1
+
+
+async def test_what_was_kept_without_a_time_is_no_news() -> None:
+    async with floor() as room:
+        ear = Ear(room)
+        await ear.say("market:NSE:MINE", price=1)
+        await ear.outside.follow([("NSE", "MINE")])
+        assert ear.ticks == []
+        await ear.say("market:NSE:MINE", price=2)
+        assert [tick.price for tick in ear.ticks] == [2 * PRICE_SCALE]
+
+
+async def test_a_time_before_all_times_is_now() -> None:
+    async with floor() as room:
+        ear = Ear(room)
+        await ear.outside.follow([("NSE", "MINE")])
+        await ear.say("market:NSE:MINE", price=1, time="0001-01-01T00:00:00+23:59")
+    assert [tick.time_ms for tick in ear.ticks] in ([NOW_MS], [0])

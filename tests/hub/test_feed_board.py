@@ -12,7 +12,7 @@ from channels.broker import Publication
 from channels.channel import Channel
 from channels.shape import Update
 from feeds.feed import Refusal
-from hub.feed_board import REFUSALS, REFUSED_FOR_S, FeedBoard, encode_refusals
+from hub.feed_board import REFUSALS, REFUSED_FOR_S, ROOM_AFTER_S, FeedBoard, encode_refusals
 from schemas.errors import ErrorCode, UnsubscribeCode
 from tests.channels.clock import turns
 from tests.channels.floor import Floor, floor
@@ -28,7 +28,9 @@ class Room:
     def __init__(self, hall: Floor) -> None:
         self.hall = hall
         self.now_s = 1000.0
-        self.board = FeedBoard(hall.registry, hall.broker, listed=self._listed, clock=lambda: self.now_s)
+        self.board = FeedBoard(
+            hall.registry, hall.broker, listed=self._listed, always=[("NSE", "ALWAYS")], clock=lambda: self.now_s
+        )
 
     def _listed(self, asked: Channel) -> bool:
         return asked.symbol != "OUTSIDE"
@@ -128,3 +130,25 @@ async def test_refusals_that_make_no_sense_are_passed_over(room: Room, payload: 
 async def test_a_status_of_another_release_refuses_nothing(room: Room) -> None:
     room.status(kite={"instruments": "many", "limit": 1})
     assert room.refusal_of(ACC) is None
+
+
+async def test_what_is_always_carried_is_never_refused_for_want_of_room(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hub.feed_board._POLL_S", 0.001)
+    room.status(kite={"instruments": 1, "limit": 1})
+    async with running(room):
+        async with asyncio.timeout(5):
+            while room.refusal_of(TCS) is None:  # noqa: ASYNC110 - the board has no event to offer
+                await asyncio.sleep(0.002)
+        assert room.refusal_of(channel("market:NSE:ALWAYS")) is None
+
+
+async def test_room_that_has_come_is_given_before_the_minute_is_over(room: Room) -> None:
+    room.refuse(refusal("TCS"), refusal("ACC", "INVALID_SYMBOL"))
+    room.now_s += ROOM_AFTER_S + 1
+    room.status(kite={"instruments": 2, "limit": 2})
+    assert room.refusal_of(TCS) == ("LIMIT_EXCEEDED", REASON)
+    room.status(kite={"instruments": 1, "limit": 2})
+    assert room.refusal_of(TCS) is None
+    assert room.refusal_of(ACC) is not None

@@ -183,3 +183,11 @@ def test_every_kind_of_field_takes_its_own_kind_alone() -> None:
         schema = publications.schema_of_fields("probe", {"field": kind})
         taken = {other for other, value in values.items() if _published(schema, orjson.dumps({"field": value}))}
         assert taken == ({"number", "integer"} if kind == "number" else {kind})
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59+00:00", "9999-12-31T23:59:59-23:59"]
+)
+def test_a_time_that_no_price_can_have_is_refused(time: str) -> None:
+    with pytest.raises(CommandError, match="ISO 8601"):
+        publications.MARKET(orjson.dumps({"price": 1, "time": time}))

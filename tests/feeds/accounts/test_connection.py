@@ -264,3 +264,9 @@ async def test_frames_keep_their_distance() -> None:
     assert sent == [0, 0.5, 1, 1.5]
     await pace.turn()
     assert time.now_s == 10
+
+
+@pytest.mark.parametrize("host", ["feed..kite.trade", "a" * 64 + ".kite.trade"])
+async def test_an_address_that_names_no_host_is_a_lost_connection(host: str) -> None:
+    with pytest.raises(ConnectionLost):
+        await open_socket(Request(url=f"wss://{host}/"), ssl.create_default_context())

@@ -124,7 +124,18 @@ def test_retry_after_is_read_in_both_of_its_forms() -> None:
     assert retry_after({"Retry-After": "999999"}) == LONGEST_RETRY_AFTER_S
 
 
-@pytest.mark.parametrize("text", ["", "soon", "-5", "²", "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2099 07:28:00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "-5",
+        "²",
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "Wed, 21 Oct 2099 07:28:00",
+        f"Mon, 01 Jan {'9' * 20} 0:0:0 GMT",
+    ],
+)
 def test_a_retry_after_that_makes_no_sense_asks_for_nothing(text: str) -> None:
     assert retry_after({"Retry-After": text}) == 0
     assert refusal(418).retry_after_s == 0

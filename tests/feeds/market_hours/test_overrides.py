@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime, time
 from pathlib import Path
@@ -201,3 +202,9 @@ async def test_a_file_that_was_never_there_is_told_and_read_once_it_is(
     write(path, GOOD)
     assert await file.poll()
     assert file.overrides.halts
+
+
+@pytest.mark.parametrize("read", [read_toml, read_json])
+def test_brackets_without_end_are_a_bad_file(read: Callable[[str], Overrides]) -> None:
+    with pytest.raises(BadFile):
+        read("holidays = " + "[" * 100_000 if read is read_toml else '{"holidays":' + "[" * 100_000)
