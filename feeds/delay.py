@@ -2,8 +2,9 @@
 
 Everything published passes here on its way and is appended to a file for each minute; N minutes later it is read again
 and published to the delayed channels (`Channel.delayed`). So the line holds as much as the disk does, costs no memory,
-and goes on where it was after a restart. Of several values that a channel has within a second the newest is kept, as on
-every `latest` channel.
+and goes on where it was after a restart: of what fell due while nothing ran, the newest value of each channel is said
+first. Of several values that a channel has within a second the newest is kept, as on every `latest` channel, and every
+candle that closed: the next one, which forms already, is no newer state of it.
 
 A record is 14 bytes, big endian — Unix milliseconds (u64), length of the name (u16), length of the payload (u32) —,
 the channel's name in ASCII, and the payload.
@@ -12,10 +13,12 @@ the channel's name in ASCII, and the payload.
 import asyncio
 import logging
 import struct
+import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from os import SEEK_END
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn
 
 from channels.broker import Clock
 from channels.channel import Channel, ChannelNames
@@ -32,6 +35,9 @@ _SUFFIX = ".delay"
 _HEAD = struct.Struct(">QHI")
 _READ_BYTES = 4 * 1024 * 1024
 _MAX_RECORD = 1024 * 1024
+_CLOSED = b'"closed":true'
+_MOST_PENDING = 16
+"""Values of one channel that wait to be written: closed candles, should the disk be slow, and the newest value."""
 
 
 class Record(NamedTuple):
@@ -74,33 +80,65 @@ class DelayLine:
         self._publish = publish
         self._wall = wall
         self._sleep = sleep
-        self._pending: dict[str, bytes] = {}
+        self._pending: dict[str, list[bytes]] = {}
+        self._places: dict[int, _Place] = {}
         self._written_ms = 0
+        self._whole = (0, 0)
+        """The segment that was written last, and its size then."""
+        self._writing = threading.Lock()  # cancelling `run` doesn't stop a thread that writes, and then writes the rest
         self._failing = False
 
     def write(self, batch: Batch) -> None:
         """Takes what is being published now; what was said again is not taken again."""
         pending = self._pending
         for channel, payload in batch:
-            if not channel.delay_s:
-                pending[channel.name] = payload
+            if channel.delay_s:
+                continue
+            values = pending.setdefault(channel.name, [])
+            if values and _CLOSED not in values[-1]:
+                values[-1] = payload
+            else:
+                values.append(payload)
+                del values[:-_MOST_PENDING]
 
     async def run(self) -> NoReturn:
         """Writes and says again, until cancelled; what was not written yet is written then."""
-        now_ms = int(self._wall() * 1000)
-        places = {delay_s: _Place((now_ms - delay_s * 1000) // _SEGMENT_MS) for delay_s in self._delays_s}
-        since = {delay_s: now_ms - delay_s * 1000 for delay_s in self._delays_s}
-        await asyncio.to_thread(self._mend, now_ms // _SEGMENT_MS)
         try:
+            await self._catch_up()
             while True:
                 await self._sleep(STEP_S)
                 await self._store()
-                for delay_s, place in places.items():
-                    until_ms = int(self._wall() * 1000) - delay_s * 1000
-                    for records in await self._due(place, until_ms):
-                        await self._say([one for one in records if one.time_ms > since[delay_s]], delay_s)
+                for delay_s, place in self._places.items():
+                    for records in await self._due(place, self._until_ms(delay_s)):
+                        await self._say(records, delay_s)
         finally:
             await asyncio.to_thread(self._append, self._take())
+
+    async def _catch_up(self) -> None:
+        """Says the newest value of each channel of what fell due while nothing ran; may repeat what was said last."""
+        self._places = await asyncio.to_thread(self._left_off)
+        for delay_s, place in self._places.items():
+            newest: dict[str, Record] = {}
+            until_ms = self._until_ms(delay_s)
+            while records := await asyncio.to_thread(self._read, place, until_ms):
+                newest.update((one.name, one) for one in records)
+                if self._now_ms() - self._written_ms >= STEP_S * 1000:
+                    await self._store()
+            await self._say(sorted(newest.values(), key=lambda one: one.time_ms), delay_s)
+
+    def _left_off(self) -> dict[int, _Place]:
+        """Where each delay was at the earliest when the last value was written, give or take a segment."""
+        last = max(self._segments(), default=self._now_ms() // _SEGMENT_MS)
+        return {
+            delay_s: _Place(min((last - 1) * _SEGMENT_MS - delay_s * 1000, self._until_ms(delay_s)) // _SEGMENT_MS)
+            for delay_s in self._delays_s
+        }
+
+    def _now_ms(self) -> int:
+        return int(self._wall() * 1000)
+
+    def _until_ms(self, delay_s: int) -> int:
+        return self._now_ms() - delay_s * 1000
 
     async def _store(self) -> None:
         segment, data = self._take()
@@ -110,25 +148,22 @@ class DelayLine:
     def _take(self) -> tuple[int, bytes]:
         """The pending values as bytes, and the segment that they belong to. Times never go back."""
         pending, self._pending = self._pending, {}
-        self._written_ms = max(self._written_ms, int(self._wall() * 1000))
+        self._written_ms = max(self._written_ms, self._now_ms())
         parts: list[bytes] = []
-        for name, payload in pending.items():
+        for name, values in pending.items():
             encoded = name.encode("ascii")
-            parts += (_HEAD.pack(self._written_ms, len(encoded), len(payload)), encoded, payload)
+            for payload in values:
+                parts += (_HEAD.pack(self._written_ms, len(encoded), len(payload)), encoded, payload)
         return self._written_ms // _SEGMENT_MS, b"".join(parts)
 
     def _append(self, taken: tuple[int, bytes]) -> None:
         segment, data = taken
         if not data:
             return
-        path = self._path(segment)
         try:
-            new = not path.exists()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("ab") as file:
-                file.write(data)
-            if new:
-                self._sweep(segment)
+            with self._writing:
+                if self._write(segment, data):
+                    self._sweep(segment)
             self._failing = False
         except OSError as exc:
             self.late += 1
@@ -136,23 +171,40 @@ class DelayLine:
                 log.warning("delay.unwritten", extra={"why": exc.strerror})
             self._failing = True
 
-    def _mend(self, segment: int) -> None:
-        """Cuts off half a record at the end of a segment that will be appended to."""
+    def _write(self, segment: int, data: bytes) -> bool:
+        """Appends to a segment; whether it is a new one."""
+        path = self._path(segment)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            new = file.tell() == 0
+            if (segment, file.tell()) != self._whole:
+                self._mend(segment, file)
+            file.write(data)
+            file.flush()
+            self._whole = (segment, file.seek(0, SEEK_END))
+        return new
+
+    def _mend(self, segment: int, file: BinaryIO) -> None:
+        """Cuts off half a record that a full disk or a dying process left at the end: it would hide what follows."""
+        size, (known, whole) = file.tell(), self._whole
+        start = whole if known == segment and whole <= size else 0
+        file.seek(start)
+        file.truncate(start + max((end for *_, end in _heads(file.read())), default=0))
+
+    def _segments(self) -> list[int]:
         try:
-            with self._path(segment).open("r+b") as file:
-                _, whole, _ = _parse(file.read(), 2**63)
-                file.truncate(whole)
-        except FileNotFoundError:
-            return
+            return [int(path.stem) for path in self._folder.glob(f"*{_SUFFIX}") if path.stem.isdigit()]
         except OSError as exc:
             log.warning("delay.unread", extra={"why": exc.strerror})
+            return []
 
     def _sweep(self, segment: int) -> None:
         """Removes what every delay has read."""
-        oldest = segment - (max(self._delays_s, default=0) * 1000) // _SEGMENT_MS - 2
-        for path in self._folder.glob(f"*{_SUFFIX}"):
-            if path.stem.isdigit() and int(path.stem) < oldest:
-                path.unlink(missing_ok=True)
+        kept = segment - (max(self._delays_s, default=0) * 1000) // _SEGMENT_MS - 2
+        oldest = min([kept, *(place.segment for place in self._places.values())])
+        for old in self._segments():
+            if old < oldest:
+                self._path(old).unlink(missing_ok=True)
 
     def _path(self, segment: int) -> Path:
         return self._folder / f"{segment}{_SUFFIX}"
