@@ -72,7 +72,7 @@ log = logging.getLogger("tickhub.hub.feeds")
 
 MIGRATE_RETRY_S = 2.0
 PURGE_S = 86_400.0
-PREPARE_S = 10.0
+PREPARE_S = 15.0
 """How long prices wait for what an earlier process has stored."""
 FLUSH_TIMEOUT_S = 5.0
 KEEP_PACE_S = 5.0

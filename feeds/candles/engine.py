@@ -72,6 +72,7 @@ class CandleEngine:
         self._due: list[Series] = []
         self._due_ms = NEVER_MS
         self._told: dict[Key, tuple[int, Tick]] = {}
+        self._restored_ms: dict[str, int] = {}
         self.late = 0
         """Trades that were told after their bar had closed."""
         self.ahead = 0
@@ -174,21 +175,44 @@ class CandleEngine:
         Bars of any timeframe help: minutes for the hour, hours for the day; those of earlier days are left aside. The
         time from an exchange's last bar until now counts as an outage. To be called before the first tick.
         """
+        self.restore_some(bars, now_ms)
+        self.end_restore(now_ms)
+
+    def restore_some(self, bars: Iterable[Bar], now_ms: int) -> None:
+        """A part of `restore`, all bars of some instruments; about 5 µs a bar. After the last one `end_restore`."""
         found: defaultdict[tuple[str, str], list[Bar]] = defaultdict(list)
-        last_ms: dict[str, int] = {}
         for bar in bars:
-            today = self._opens_ms(bar.exchange, bar.symbol, now_ms)
-            if self._opens_ms(bar.exchange, bar.symbol, bar.start_ms) == today:
-                found[bar.exchange, bar.symbol].append(bar)
-                last_ms[bar.exchange] = max(last_ms.get(bar.exchange, 0), min(bar.end_ms, now_ms))
-        for (exchange, symbol), own in found.items():
+            found[bar.exchange, bar.symbol].append(bar)
+        for (exchange, symbol), stored in found.items():
+            own = self._of_today(exchange, symbol, stored, now_ms)
+            if not own:
+                continue
+            last_ms = min(max(bar.end_ms for bar in own), now_ms)
+            self._restored_ms[exchange] = max(self._restored_ms.get(exchange, 0), last_ms)
             hours = self._hours(exchange, symbol, now_ms)
             if hours is not None:
                 self._add(exchange, symbol, now_ms).restore(own, *hours, now_ms)
-        for exchange, since_ms in last_ms.items():
+
+    def end_restore(self, now_ms: int) -> None:
+        """The time from each restored exchange's last bar until now counts as an outage."""
+        for exchange, since_ms in self._restored_ms.items():
             self._away.begin(exchange, "", since_ms)
             self._away.end(exchange, "", now_ms)
+        self._restored_ms.clear()
         self._due_ms = 0
+
+    def _of_today(self, exchange: str, symbol: str, bars: Iterable[Bar], now_ms: int) -> list[Bar]:
+        """Those of the present session's day. The hours of a day are looked up once: that costs more than a bar."""
+        today = self._opens_ms(exchange, symbol, now_ms)
+        is_today = {ist_day(now_ms): True}
+        own: list[Bar] = []
+        for bar in bars:
+            day = ist_day(bar.start_ms)
+            if day not in is_today:
+                is_today[day] = self._opens_ms(exchange, symbol, bar.start_ms) == today
+            if is_today[day]:
+                own.append(bar)
+        return own
 
     def _add(self, exchange: str, symbol: str, since_ms: int) -> Series:
         series = Series(exchange, symbol, since_ms=since_ms, away=self._away, emit=self._closed.append)

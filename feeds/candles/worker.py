@@ -92,16 +92,27 @@ class CandleWorker:
         self._engine.resumed(exchange, self._now_ms(), symbol)
 
     async def restore(self) -> None:
-        """Goes on from what an earlier process stored; before the first tick. Without the database bars get gaps."""
+        """Goes on from what an earlier process stored; before the first tick. Without the database bars get gaps.
+
+        Others have their turn every few milliseconds. Cancelling is safe: what is restored by then counts.
+        """
         if self._history is None:
             return
+        count = 0
+
+        def take(bars: list[Bar]) -> None:
+            nonlocal count
+            count += len(bars)
+            self._engine.restore_some(bars, self._now_ms())
+
         try:
-            bars = await self._history.recent(self._now_ms())
+            await self._history.recent(self._now_ms(), take)
         except Unavailable as exc:
-            log.warning("candles.not_restored", extra={"why": exc.why})
-            return
-        self._engine.restore(bars, self._now_ms())
-        log.info("candles.restored", extra={"bars": len(bars), "instruments": len(self._engine)})
+            log.warning("candles.not_restored", extra={"why": exc.why, "bars": count})
+        else:
+            log.info("candles.restored", extra={"bars": count, "instruments": len(self._engine)})
+        finally:
+            self._engine.end_restore(self._now_ms())
 
     async def run(self) -> None:
         """Closes and tells bars by the clock until cancelled; cancelling may lose what was about to be told."""

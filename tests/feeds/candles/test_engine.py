@@ -571,6 +571,31 @@ def test_after_a_restart_the_hour_goes_on_and_what_was_told_is_not_told_again() 
     assert (figures(day), day.gap) == ((100, 169, 90, 95, 720), True)
 
 
+def test_restoring_some_instruments_at_a_time_is_the_same_as_all_at_once() -> None:
+    first = nse()
+    symbols = ("RELIANCE", "TCS", "INFY")
+    for minute in range(70):
+        for place, symbol in enumerate(symbols):
+            if minute < 70 - 5 * place:  # the exchange's last bar is that of the first one
+                moment_ms = at("09:15:10") + minute * MINUTE_MS
+                first.take(tick(moment_ms, 100 + minute + place, 10 * (minute + 1), symbol=symbol))
+    stored = first.advance(at("10:24:30")) + first.partial()
+    whole, parts = nse(), nse()
+    whole.restore(stored, at("10:26:40"))
+    for symbol in symbols:
+        parts.restore_some([bar for bar in stored if bar.symbol == symbol], at("10:26:40"))
+    parts.end_restore(at("10:26:40"))
+    found: list[list[Bar]] = []
+    for engine in (whole, parts):
+        for clock in ("10:26:50", "10:27:50"):
+            for symbol in symbols:
+                engine.take(tick(clock, 90, 705 if clock == "10:26:50" else 720, symbol=symbol))
+        found.append(sorted(engine.advance(at("17:00")), key=lambda bar: (bar.symbol, bar.timeframe, bar.start_ms)))
+    assert found[0] == found[1]
+    minute_gaps = {clock_of(bar.start_ms): bar.gap for bar in found[1] if (bar.symbol, bar.timeframe) == ("TCS", "1m")}
+    assert minute_gaps == {"10:27": False}
+
+
 def test_after_a_restart_a_late_trade_reopens_nothing() -> None:
     first = opened(nse())
     first.take(tick("09:15:10", 100, 10))

@@ -243,7 +243,12 @@ async def test_reading_from_a_database_that_is_away_says_so(own_postgres: Postgr
     await migrate(engine)
     history = CandleHistory(engine, clock=lambda: NOW_S)
     await asyncio.to_thread(own_postgres.kill)
-    for reading in (stored(history), history.recent(at("10:00")), history.purge(), write(history, bar(at("09:15")))):
+    for reading in (
+        stored(history),
+        history.recent(at("10:00"), [].extend),
+        history.purge(),
+        write(history, bar(at("09:15"))),
+    ):
         with pytest.raises(Unavailable):
             await reading
     await engine.dispose()
@@ -269,7 +274,8 @@ async def test_a_restart_reads_what_the_engine_needs(history: CandleHistory) -> 
     for minute in range(70):
         first.take(tick(at("09:15:10") + minute * MINUTE_MS, 100 + minute, 10 * (minute + 1)))
     await write(history, bar(at("09:15") - DAY_MS, timeframe="1d"), *first.advance(at("10:24:30")), *first.partial())
-    bars = await history.recent(at("10:24:40"))
+    bars: list[Bar] = []
+    await history.recent(at("10:24:40"), bars.extend)
     assert {one.timeframe for one in bars} == {"1m", "3m", "5m", "15m", "30m", "1h"}
     assert min(one.start_ms for one in bars if one.timeframe == "1m") == at("09:25")
     second: CandleEngine = nse()
@@ -277,6 +283,43 @@ async def test_a_restart_reads_what_the_engine_needs(history: CandleHistory) -> 
     [hour, day] = second.forming(at("10:24:50"), [("NSE", "RELIANCE", "1h"), ("NSE", "RELIANCE", "1d")])
     assert (hour.open, hour.high, hour.volume, hour.gap) == (scaled(160), scaled(169), 100, True)
     assert (day.open, day.high, day.volume) == (scaled(100), scaled(169), 700)
+
+
+async def test_a_restart_reads_whole_instruments_and_gives_others_their_turn(
+    history: CandleHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [("NSE", "A"), ("NSE", "B"), ("BSE", "B"), ("NSE", "C"), ("NSE", "D")]
+    today = [
+        replace(one, exchange=exchange, symbol=symbol)
+        for exchange, symbol in names
+        for one in (bar(at("09:15"), timeframe="1h"), bar(at("10:15"), timeframe="5m"), *minute_bars(6, "10:15"))
+    ]
+    await write(history, *today, bar(at("10:15") - DAY_MS, timeframe="1h"), bar(at("09:20")))
+    monkeypatch.setattr("feeds.candles.history.READ_BATCH", 3)
+    turns = 0
+    parts: list[list[Bar]] = []
+    turns_at: list[int] = []
+
+    async def another() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def take(bars: list[Bar]) -> None:
+        if bars:
+            parts.append(bars)
+            turns_at.append(turns)
+
+    task = asyncio.create_task(another())
+    await history.recent(at("10:24:40"), take)
+    task.cancel()
+    assert [{(one.exchange, one.symbol) for one in part} for part in parts] == [{name} for name in sorted(names)]
+    assert len(set(turns_at)) == len(parts)
+    assert {(one.exchange, one.symbol, one.timeframe, one.start_ms): one for part in parts for one in part} == {
+        (one.exchange, one.symbol, one.timeframe, one.start_ms): one for one in today
+    }
+    assert sum(map(len, parts)) == len(today)
 
 
 async def test_old_bars_are_deleted_by_their_timeframe(history: CandleHistory) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from feeds.candles.history import CandleHistory
 from feeds.candles.worker import CandleWorker, Name
 from feeds.simulator import SimulatedMarket
 from hub.database import engine_for, migrate
+from schemas.errors import Unavailable
 from schemas.market import Depth, MarketState
 from tests.feeds.market_day import MINUTE_MS, at, clock_of, nse, tick
 
@@ -246,6 +247,27 @@ async def test_without_the_database_it_begins_anew_and_says_so(
         await room.worker.restore()
     assert [record.message for record in caplog.records] == ["candles.not_restored"]
     await engine.dispose()
+
+
+async def test_what_is_read_before_the_database_fails_is_gone_on_from(engine: AsyncEngine, timer: Timer) -> None:
+    class Failing(CandleHistory):
+        async def recent(self, now_ms: int, take: Callable[[list[Bar]], object]) -> None:
+            await super().recent(now_ms, take)
+            raise Unavailable("database", "gone")
+
+    history = Failing(engine, clock=timer.clock)
+    first = Room(timer, history=history)
+    for minute in range(10):
+        await first.at(f"09:{15 + minute}:10", tick(f"09:{15 + minute}:10", 100 + minute, 10 * (minute + 1)))
+    first.worker.stop()
+    await history.flush()
+    timer.now_ms = at("09:26:30")
+    second = Room(timer, history=history)
+    await second.worker.restore()
+    second.wanted = [("NSE", "RELIANCE", "1m"), ("NSE", "RELIANCE", "1h")]
+    told = [orjson.loads(payload) for _, payload in await second.at("09:26:41", tick("09:26:40", 90, 120))]
+    assert [one["gap"] for one in told[-2:]] == [True, True]
+    assert told[-1]["open"] == 101.0  # of the first tick, in mid-session, nobody knows when it was traded
 
 
 async def test_what_the_simulator_brings_becomes_candles_on_their_channels(timer: Timer) -> None:
