@@ -22,11 +22,17 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+LANGUAGES = ("en", "hi", "mr", "gu", "kn")
+"""What users are spoken to in: English, Hindi, Marathi, Gujarati, Kannada."""
+
+
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The bearer of one token. Times are Unix seconds.
 
     `token_id` is the token's `jti`, or a digest of what was signed where it has none; revocations name it.
-    `issued_at` is 0 where the token doesn't say, so that every revocation of its user reaches it.
+    `issued_at` is 0 where the token doesn't say, so that every revocation of its user reaches it. `session` is the
+    login that the token comes from, where it comes from one. `scopes` is None for a token, which may do all that its
+    bearer may, and for an API key what the key is for. `language` is the bearer's wish, as a code of `LANGUAGES`.
     """
 
     user: str
@@ -35,3 +41,6 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     token_id: str
     issued_at: int
     expires_at: int
+    session: str | None = None
+    scopes: frozenset[str] | None = None
+    language: str | None = None

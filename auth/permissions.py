@@ -48,5 +48,12 @@ def allow_admin(identity: Identity) -> None:
         raise _denied("this needs the role admin")
 
 
+def allow_scope(identity: Identity, scope: str | None) -> None:
+    """Let tokens pass, and API keys that have the scope; None: no key. Raises CommandError PERMISSION_DENIED."""
+    if identity.scopes is None or (scope is not None and scope in identity.scopes):
+        return
+    raise _denied("API keys cannot do this" if scope is None else f"this needs a key with the scope {scope}")
+
+
 def _denied(why: str) -> CommandError:
     return CommandError(ErrorCode.PERMISSION_DENIED, why)

@@ -59,6 +59,17 @@ class NothingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A query that says nothing."""
 
 
+def credential(request: Request) -> str | None:
+    """The token or key that a request brings, if any. Raises CommandError UNAUTHORIZED for another scheme."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return request.headers.get("x-api-key")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise CommandError(ErrorCode.UNAUTHORIZED, "Expected `Authorization: Bearer` with a token")
+    return token.strip()
+
+
 async def bearer(request: Request, verify: Verify) -> Identity:
     """Who asks. Raises CommandError UNAUTHORIZED or TOKEN_EXPIRED."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -68,7 +79,10 @@ async def bearer(request: Request, verify: Verify) -> Identity:
 
 
 async def body(request: Request, kind: type[T], *, max_bytes: int = MAX_BODY_BYTES) -> T:
-    """The JSON body as a struct. Raises CommandError BAD_REQUEST, or LIMIT_EXCEEDED for one that is too long."""
+    """The JSON body as a struct; without one as an empty object.
+
+    Raises CommandError BAD_REQUEST, or LIMIT_EXCEEDED for one that is too long.
+    """
     raw = bytearray()
     try:
         async for chunk in request.stream():
@@ -78,7 +92,7 @@ async def body(request: Request, kind: type[T], *, max_bytes: int = MAX_BODY_BYT
     except ClientDisconnect as exc:
         raise CommandError(ErrorCode.BAD_REQUEST, "The body ended early") from exc
     try:
-        return msgspec.json.decode(bytes(raw), type=kind)
+        return msgspec.json.decode(bytes(raw) or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise CommandError(ErrorCode.BAD_REQUEST, str(exc)) from exc
 

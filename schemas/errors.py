@@ -102,12 +102,22 @@ class TickhubError(Exception):
 
 
 class CommandError(TickhubError):
-    """One command or request is refused; whoever sent it is told, and nothing else happens."""
+    """One command or request is refused; whoever sent it is told, and nothing else happens.
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
-        super().__init__(code, message)
+    `text` is English and a constant, so that it can be translated; what varies in it stands as `{name}` and comes as
+    keyword: `CommandError(code, "At most {count} channels", count=3000)`. Without keywords it is taken as it is.
+    """
+
+    def __init__(self, code: ErrorCode, text: str, **values: object) -> None:
+        super().__init__(code, text, values)
         self.code = code
-        self.message = message
+        self.text = text
+        self.values = values
+
+    @property
+    def message(self) -> str:
+        """The text with its values, in English."""
+        return self.text.format(**self.values) if self.values else self.text
 
     @property
     def temporary(self) -> bool:

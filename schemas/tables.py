@@ -190,3 +190,182 @@ signals = Table(
 The rules have one active signal at most for an instrument and timeframe. `announced_at` is None until subscribers
 were told.
 """
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("email", String(254), nullable=False),
+    Column("email_key", String(254), nullable=False, unique=True),
+    Column("email_verified_at", BigInteger),
+    Column("name", String(100), nullable=False),
+    Column("phone", String(16)),
+    Column("phone_verified_at", BigInteger),
+    Column("password_hash", String(255)),
+    Column("plan", String(16), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("last_login_at", BigInteger),
+    Column("totp_secret", Text),
+    Column("totp_enabled_at", BigInteger),
+    Column("totp_last_step", BigInteger),
+    Index(None, "created_at"),
+    Index(None, "plan"),
+)
+"""People who log in here. `email_key` is what makes two spellings of an address one; `totp_secret` is sealed.
+
+Without `password_hash` one logs in through someone else's login alone. A second factor is on from `totp_enabled_at`;
+`totp_last_step` is the newest time step whose code was taken.
+"""
+
+foreign_logins = Table(
+    "foreign_logins",
+    metadata,
+    Column("issuer", String(255), primary_key=True),
+    Column("subject", String(255), primary_key=True),
+    Column("user_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "user_id"),
+)
+"""Whom an OpenID Connect issuer's subject is here."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("end_reason", String(16)),
+    Column("user_agent", String(256), nullable=False),
+    Column("address", String(45), nullable=False),
+    Index(None, "user_id"),
+    Index(None, "expires_at"),
+)
+"""Logins. `generation` counts its refresh tokens, of which only the newest is good."""
+
+challenges = Table(
+    "challenges",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("user_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("secret_hash", String(64)),
+    Column("details", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("used_at", BigInteger),
+    Index(None, "user_id", "kind"),
+    Index(None, "expires_at"),
+)
+"""What somebody was asked to prove, once and for a while: a mail address, a telephone, a second factor."""
+
+recovery_codes = Table(
+    "recovery_codes",
+    metadata,
+    Column("user_id", String(32), ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("code_hash", String(64), primary_key=True),
+    Column("used_at", BigInteger),
+)
+"""What stands in for a lost second factor, each once."""
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", String(128), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("secret_hash", String(64), nullable=False),
+    Column("scopes", String(255), nullable=False),
+    Column("plan", String(16), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Index(None, "user_id"),
+)
+"""Keys for programs. `scopes` are words apart by a space; plan and role are the owner's when the key was made, and
+count where the owner has no account here."""
+
+entitlements = Table(
+    "entitlements",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("user_id", String(128), nullable=False),
+    Column("plan", String(16), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("changed_at", BigInteger, nullable=False),
+    Column("changed_by", String(128), nullable=False),
+    Index(None, "user_id"),
+    sqlite_autoincrement=True,
+)
+"""Changes of users' plans and roles, which count over what tokens say that were issued before."""
+
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("user_id", String(128), primary_key=True),
+    Column("language", String(2)),
+    Column("theme", String(8)),
+    Column("timezone", String(64)),
+    Column("notifications", Text, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""How a user wants to be spoken to; `notifications` is a JSON object."""
+
+push_subscriptions = Table(
+    "push_subscriptions",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("user_id", String(128), nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("endpoint_hash", String(64), nullable=False, unique=True),
+    Column("p256dh", String(128), nullable=False),
+    Column("auth", String(64), nullable=False),
+    Column("user_agent", String(256), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index(None, "user_id"),
+    sqlite_autoincrement=True,
+)
+"""Browsers that take push messages, as the Push API describes them."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("level", String(8), nullable=False),
+    Column("action", String(48), nullable=False),
+    Column("actor", String(128)),
+    Column("target", String(255)),
+    Column("address", String(45)),
+    Column("user_agent", String(256)),
+    Column("request_id", String(64)),
+    Column("risk", Integer),
+    Column("details", Text, nullable=False),
+    Column("previous_hash", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index(None, "at_ms"),
+    Index(None, "level", "id"),
+    Index(None, "action", "at_ms"),
+    Index(None, "actor", "at_ms"),
+    sqlite_autoincrement=True,
+)
+"""Who did what. Entries of one level form a chain: each `hash` covers the entry and the hash of the one before."""
+
+audit_anchors = Table(
+    "audit_anchors",
+    metadata,
+    Column("level", String(8), primary_key=True),
+    Column("last_id", Id, nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("pruned_at", BigInteger, nullable=False),
+)
+"""Where each level's chain begins, since what was older has been pruned."""
