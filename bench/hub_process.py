@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 
 import uvloop
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.identity import Plan
 from auth.tokens import TokenIssuer
@@ -34,7 +35,7 @@ class LoadedProcess(Process):
         super().__init__(settings, roles)
         self._symbols = symbols
 
-    def _add_feeds(self) -> None:
+    def _add_feeds(self, _: AsyncEngine) -> None:
         feed = load_feed(self._broker, self._names, symbols=self._symbols)
         self._parts.append(("feeds.load", feed.run))
 

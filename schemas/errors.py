@@ -109,7 +109,7 @@ class CommandError(TickhubError):
     """
 
     def __init__(self, code: ErrorCode, text: str, **values: object) -> None:
-        super().__init__(code, text, values)
+        super().__init__(code, text)
         self.code = code
         self.text = text
         self.values = values
