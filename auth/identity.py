@@ -1,5 +1,6 @@
 """Who is asking: what a verified token says of its bearer."""
 
+import re
 from enum import StrEnum
 
 import msgspec
@@ -24,6 +25,14 @@ class Role(StrEnum):
 
 LANGUAGES = ("en", "hi", "mr", "gu", "kn")
 """What users are spoken to in: English, Hindi, Marathi, Gujarati, Kannada."""
+
+
+_ACCOUNT_ID = re.compile(r"u_[a-z2-7]{16}")
+
+
+def is_account_id(user: str) -> bool:
+    """Whether a user's id is one of an account here; no foreign token may bear such a one."""
+    return _ACCOUNT_ID.fullmatch(user) is not None
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):

@@ -133,6 +133,8 @@ class RemoteKeys:
         _check_url(url)
         self.failing = True
         """Whether the last fetch failed, or there was none yet."""
+        self.key_sets_read = 0
+        """How many key sets have come in; another number, other keys."""
         self._url = url
         self._refresh_s = max(refresh_s, cooldown_s)
         self._cooldown_s = cooldown_s
@@ -187,6 +189,7 @@ class RemoteKeys:
     async def _attempt(self) -> None:
         try:
             self._keys = read_key_set(await _fetch(self._url, self._timeout_s))
+            self.key_sets_read += 1
             self.failing = False
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
             self.failing = True

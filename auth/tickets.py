@@ -1,21 +1,21 @@
 """Tickets: what a browser puts into a WebSocket's URL instead of its token. Good once, for half a minute.
 
 A ticket is a signed JWT of a kind of its own, so it is no token and no token is a ticket. It carries the token it was
-given for: a socket opened by ticket ends and is revoked with that token.
+given for: a socket opened by ticket ends and is revoked with that token, and with the login or key it comes from.
 """
 
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
 from auth.identity import Identity, Plan, Role
+from auth.refusals import Reason, TokenRefused
 from auth.tokens import (
     LEEWAY_S,
     Claims,
-    Reason,
-    TokenRefused,
     check_shape,
     check_times,
     open_signed,
@@ -41,6 +41,9 @@ class _TicketClaims(Claims, frozen=True, kw_only=True):
     token_id: str
     token_issued_at: int
     token_expires_at: int
+    session: str | None = None
+    scopes: frozenset[str] | None = None
+    language: str | None = None
 
 
 _decode = msgspec.json.Decoder(_TicketClaims).decode
@@ -64,7 +67,7 @@ class Tickets:
         expires_at = min(now + TICKET_LIFETIME_S, identity.expires_at)
         if expires_at <= now:
             raise TokenRefused(Reason.EXPIRED)
-        claims = {
+        claims: dict[str, Any] = {
             "typ": TICKET,
             "jti": secrets.token_urlsafe(16),
             "iat": now,
@@ -76,6 +79,8 @@ class Tickets:
             "token_issued_at": identity.issued_at,
             "token_expires_at": identity.expires_at,
         }
+        carried = {"session": identity.session, "scopes": identity.scopes, "language": identity.language}
+        claims |= {name: value for name, value in carried.items() if value is not None}
         return sign(claims, self._key), expires_at - now
 
     async def redeem(self, ticket: str) -> Identity:
@@ -96,6 +101,9 @@ class Tickets:
             token_id=claims.token_id,
             issued_at=claims.token_issued_at,
             expires_at=claims.token_expires_at,
+            session=claims.session,
+            scopes=claims.scopes,
+            language=claims.language,
         )
 
 

@@ -67,6 +67,13 @@ class Demanded(msgspec.Struct, frozen=True, gc=False):
     names: frozenset[str] | None = None
 
 
+class Count(msgspec.Struct, frozen=True, gc=False):
+    """Where a counter of `Broker.count` stands, and in how many seconds it ends."""
+
+    count: int
+    resets_in_s: float
+
+
 class Sink(Protocol):
     """Where a broker delivers: one per process, synchronous, never raising, never waiting."""
 
@@ -132,6 +139,13 @@ class Broker(Protocol):
 
     async def claim(self, key: str, ttl_s: float) -> bool:
         """True for the first caller with this key in all processes within `ttl_s`, False for every other."""
+
+    async def count(self, key: str, window_s: float, cost: int = 1) -> Count:
+        """Add `cost` to a counter that all processes share.
+
+        It begins with the first cost and ends `window_s` later, whatever is added in between. A cost of 0 only looks,
+        and a negative one gives back, to no less than 0; neither begins a counter.
+        """
 
     def lease(self, name: str) -> Lease:
         """A lease that one process at a time holds; several calls with one name compete."""

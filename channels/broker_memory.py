@@ -9,8 +9,19 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Collection, Iterable, Sequence
 
-from channels.broker import IDEMPOTENCY_WINDOW_S, Clock, Demanded, HistoryPage, Member, Publication, Receipt, Sink
+from channels.broker import (
+    IDEMPOTENCY_WINDOW_S,
+    Clock,
+    Count,
+    Demanded,
+    HistoryPage,
+    Member,
+    Publication,
+    Receipt,
+    Sink,
+)
 from channels.channel import Channel
+from channels.counters import Counters
 from channels.lease import Fence, Lease, LeaseLost, LocalLease
 from channels.namespace import Policy
 from schemas.commands import Position
@@ -60,6 +71,7 @@ class MemoryBroker:
         self._logs: dict[str, _Log] = {}
         self._receipts: OrderedDict[tuple[str, str], tuple[float, Receipt]] = OrderedDict()
         self._claims: dict[str, float] = {}
+        self._counters = Counters(clock=clock)
         self._calls = 0
         self._locks: dict[str, asyncio.Lock] = {}
         self._fences: dict[str, int] = {}
@@ -147,6 +159,10 @@ class MemoryBroker:
         self._claims[key] = now + ttl_s
         return True
 
+    async def count(self, key: str, window_s: float, cost: int = 1) -> Count:
+        """See `Broker`."""
+        return self._counters.count(key, window_s, cost)
+
     def lease(self, name: str) -> Lease:
         """See `Broker`."""
 
@@ -206,6 +222,8 @@ class MemoryBroker:
         log = self._logs.get(channel.name)
         if log is None:
             log = self._logs[channel.name] = _Log(channel.namespace.history_size)
+        elif log.kept.maxlen != channel.namespace.history_size:  # its namespace has been replaced
+            log.kept = deque(log.kept, maxlen=channel.namespace.history_size)
         self._lapse(log)
         return log
 

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from channels.broker import Clock, Demanded, HistoryPage, Member, Publication, Receipt, Sink
+from channels.broker import Clock, Count, Demanded, HistoryPage, Member, Publication, Receipt, Sink
 from channels.channel import Channel, ChannelNames
 from channels.lease import Fence, Lease, LeaseLost
 from channels.namespace import Policy
@@ -25,7 +25,7 @@ from channels.redis_calls import Entry, latest_call, new_epoch, publish_call, re
 from channels.redis_lease import RedisLease
 from channels.redis_link import Call, RedisLink
 from channels.redis_pubsub import Listener, instance_id
-from channels.redis_scripts import ASKED_POSITION_S, DEMAND, DEMANDED, HISTORY, Keys, partition_of
+from channels.redis_scripts import ASKED_POSITION_S, COUNT, DEMAND, DEMANDED, HISTORY, Keys, partition_of
 from schemas.commands import Position
 from schemas.errors import Unavailable
 
@@ -231,6 +231,12 @@ class RedisBroker:
         reply = await self._link.call("SET", self._keys.claim(key), b"1", b"NX", b"PX", milliseconds)
         return reply is not None
 
+    async def count(self, key: str, window_s: float, cost: int = 1) -> Count:
+        """See `Broker`. One round trip; the server's clock tells when the counter ends."""
+        call = Call(COUNT, [self._keys.counter(key)], [cost, max(1, int(window_s * 1000))])
+        count, milliseconds = await self._link.run(call)
+        return Count(count, milliseconds / 1000)
+
     def lease(self, name: str) -> Lease:
         """See `Broker`."""
         return RedisLease(self._link, name=name, key=self._keys.lease(name), owner=instance_id().encode())
@@ -262,8 +268,10 @@ class RedisBroker:
         self._subscribed[channel.name] += 1
         if self._subscribed[channel.name] == 1:
             self._in_partition[partition] += 1
-            heard = self._latest if channel.namespace.policy is Policy.LATEST else self._logs
-            heard[name] = channel.name
+        latest = channel.namespace.policy is Policy.LATEST  # which may change while the old claim is being given up
+        heard, other = (self._latest, self._logs) if latest else (self._logs, self._latest)
+        heard[name] = channel.name
+        other.pop(name, None)
         return partition
 
     def _remove(self, channels: Iterable[Channel]) -> None:
@@ -274,8 +282,7 @@ class RedisBroker:
                 continue
             del self._subscribed[channel.name]
             partition, name = self._places.of(channel.name)
-            heard = self._latest if channel.namespace.policy is Policy.LATEST else self._logs
-            if heard.pop(name, None) is None:
+            if self._latest.pop(name, None) is None and self._logs.pop(name, None) is None:
                 continue
             self._in_partition[partition] -= 1
             if not self._in_partition[partition]:

@@ -61,6 +61,30 @@ class ChannelNames:
         self._namespaces = namespaces
         self._read: dict[str, Channel] = {}
 
+    @property
+    def namespaces(self) -> Namespaces:
+        """What names are read against."""
+        return self._namespaces
+
+    def replace(self, namespaces: Namespaces) -> None:
+        """Read names against these namespaces from now on; for channels that were read before see `renewed`."""
+        self._namespaces = namespaces
+        self._read.clear()
+
+    def renewed(self, channel: Channel) -> Channel | None:
+        """The same channel under its namespace's present rules.
+
+        The channel itself where these have not changed, or the namespace is gone; None where under them it would be
+        another channel: one with a log instead of a newest value, or of an owner instead of everyone.
+        """
+        before = channel.namespace
+        now = self._namespaces.get(before.name)
+        if now is None or now == before:
+            return channel
+        if now.policy is not before.policy or (now.access is Access.OWNER) is not (before.access is Access.OWNER):
+            return None
+        return structs.replace(channel, namespace=now)
+
     def parse(self, text: str, *, user: str | None = None) -> Channel:
         """The channel of a name as a client (`user` is its id) or a publisher (no `user`) wrote it.
 

@@ -1,11 +1,11 @@
 """Namespaces: what all channels of one first word share — policy, who may hear, history, and what may be said.
 
-The built-in ones stand here; a TOML file adds more (`Namespaces.load`).
+The built-in ones stand here; a TOML file adds more (`Namespaces.load`), and administrators do at run time.
 """
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,7 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True):
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
+_LONGEST_AGE_S = 365 * _DAY
 
 CONTROL = Namespace(
     name="control",
@@ -138,6 +139,7 @@ BUILT_IN: tuple[Namespace, ...] = (
 )
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_TAKEN = frozenset(namespace.name for namespace in BUILT_IN) | {"delayed"}
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -157,9 +159,16 @@ class Namespaces:
     def __init__(self, namespaces: tuple[Namespace, ...] = BUILT_IN) -> None:
         self._by_name = {namespace.name: namespace for namespace in namespaces}
 
+    def __iter__(self) -> Iterator[Namespace]:
+        return iter(self._by_name.values())
+
     def get(self, name: str) -> Namespace | None:
         """The namespace of that name, if there is one."""
         return self._by_name.get(name)
+
+    def with_added(self, added: Iterable[Namespace]) -> "Namespaces":
+        """These and others, which count instead of those of the same name here."""
+        return Namespaces((*self._by_name.values(), *added))
 
     @classmethod
     def load(cls, path: Path) -> "Namespaces":
@@ -167,23 +176,38 @@ class Namespaces:
 
         Raises ValueError with every fault of the file on its own line; OSError where it can't be read.
         """
-        faults: list[str] = []
-        added: list[Namespace] = []
         try:
             tables = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
             raise ValueError(f"{path}: {exc}") from exc
-        taken = {namespace.name for namespace in BUILT_IN} | {"delayed"}
-        for name, table in tables.items():
-            try:
-                if name in taken:
-                    raise ValueError("the name is taken by a built-in namespace")
-                added.append(_namespace(name, table))
-            except ValueError as exc:
-                faults.append(f"[{name}] {exc}")
-        if faults:
-            raise ValueError("\n".join(faults))
-        return cls(BUILT_IN + tuple(added))
+        try:
+            return cls().with_added(read_namespaces(tables))
+        except NamespaceFaults as exc:
+            raise ValueError("\n".join(f"[{name}] {fault}" for name, fault in exc.faults)) from exc
+
+
+class NamespaceFaults(ValueError):
+    """Namespaces that make no sense: the name of each, and why."""
+
+    def __init__(self, faults: list[tuple[str, str]]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+
+def read_namespaces(tables: Mapping[str, Any]) -> list[Namespace]:
+    """The namespaces of a file's tables, or of an object of the same shape. Raises NamespaceFaults with all of them."""
+    faults: list[tuple[str, str]] = []
+    read: list[Namespace] = []
+    for name, table in tables.items():
+        try:
+            if name in _TAKEN:
+                raise ValueError("the name is taken by a built-in namespace")
+            read.append(_namespace(name, table))
+        except ValueError as exc:
+            faults.append((name, str(exc)))
+    if faults:
+        raise NamespaceFaults(faults)
+    return read
 
 
 def _namespace(name: str, table: Mapping[str, Any]) -> Namespace:
@@ -198,6 +222,9 @@ def _namespace(name: str, table: Mapping[str, Any]) -> Namespace:
     size = entry.history_size if entry.history_size is not None else (100 if log else 0)
     if not 0 <= size <= 100_000:
         raise ValueError("history_size is 0 to 100000")
+    age_s = parse_duration(entry.history_age or "1h") if log else 0.0
+    if log and not 1 <= age_s <= _LONGEST_AGE_S:
+        raise ValueError("history_age is 1s to 365d")
     if entry.access is Access.OWNER and entry.publish is not Publishers.NONE:
         raise ValueError("clients cannot publish to owned channels")
     return Namespace(
@@ -208,6 +235,6 @@ def _namespace(name: str, table: Mapping[str, Any]) -> Namespace:
         publish=entry.publish,
         presence=entry.presence,
         history_size=size,
-        history_age_s=parse_duration(entry.history_age or "1h") if log else 0.0,
+        history_age_s=age_s,
         normalise=publications.schema_of_fields(name, entry.fields) if entry.fields else publications.any_object,
     )

@@ -12,6 +12,7 @@ touches one slot of a cluster:
 
 Beside the partitions stand, each in a slot of its own:
 
+    hub:count:<key>                 number: a counter (`Broker.count`), which expires when its window ends
     hub:{lease:<name>}              hash: owner, number of the fence, until when (server time, ms)
     hub:{demand}:names              sorted set: what is wanted (`Broker.demand`), by the end of the demand; its
     hub:{demand}:version            version counts every change
@@ -74,6 +75,10 @@ class Keys:
     def claim(self, key: str) -> bytes:
         """The key of a claim."""
         return b"%sclaim:%s" % (self.prefix, key.encode())
+
+    def counter(self, key: str) -> bytes:
+        """The key of a counter."""
+        return b"%scount:%s" % (self.prefix, key.encode())
 
     def lease(self, name: str) -> bytes:
         """The key of a lease."""
@@ -383,6 +388,22 @@ return 1
 
 RELEASE = Script(_LEASE + "if mine then redis.call('HSET', KEYS[1], 'until', 0) end return 1")
 """Gives up a lease that is still one's own."""
+
+COUNT = Script(
+    r"""
+-- KEYS: the counter. ARGV: what is added, the window in ms. Answers the count, and in how many ms it ends.
+local cost, left = tonumber(ARGV[1]), redis.call('PTTL', KEYS[1])
+if left < 0 then  -- there is none, or one that would never end
+  if cost <= 0 then return {0, tonumber(ARGV[2])} end
+  redis.call('SET', KEYS[1], cost, 'PX', ARGV[2])
+  return {cost, tonumber(ARGV[2])}
+end
+local count = redis.call('INCRBY', KEYS[1], cost)
+if count < 0 then count = redis.call('INCRBY', KEYS[1], -count) end
+return {count, left}
+"""
+)
+"""Adds to a counter that ends by itself."""
 
 DEMAND = Script(
     r"""

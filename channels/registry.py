@@ -14,7 +14,7 @@ from itertools import zip_longest
 import msgspec
 
 from channels.broker import Broker, HistoryPage, Member, Publication
-from channels.channel import Channel
+from channels.channel import Channel, ChannelNames
 from channels.fanout import Fanout, Group, next_turn
 from channels.outbox import Outbox, Subscription
 from channels.recovery import merge
@@ -483,6 +483,28 @@ class Registry:
         place = (exchange, symbol)
         for state in [one for one in self._states.values() if (one.channel.exchange, one.channel.symbol) == place]:
             self._end_all(state, code, reason)
+
+    def renew(self, names: ChannelNames) -> None:
+        """Namespaces have been replaced: write publications by their new rules.
+
+        Subscriptions end where the channel would be another one; they may be asked for again. Whether a subscriber may
+        still hear a channel, and what becomes of channels without a namespace, is for whoever knows the subscribers.
+        """
+        for state in list(self._states.values()):
+            channel = names.renewed(state.channel)
+            if channel is None:
+                self._end_all(state, UnsubscribeCode.INSUFFICIENT_STATE)
+            elif channel is not state.channel:
+                self._renew(state, channel)
+
+    def _renew(self, state: ChannelState, channel: Channel) -> None:
+        self._fanout.flush()  # what waits was said under the old rules
+        state.channel = channel
+        for group in state.groups.values():
+            group.channel = channel
+            group.snapshot = group.given = None
+            for subscription in group.members.values():
+                subscription.channel = channel
 
     def _end_all(self, state: ChannelState, code: UnsubscribeCode, reason: str | None = None) -> None:
         subscriptions = [one for group in state.groups.values() for one in group.members.values()]

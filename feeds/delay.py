@@ -59,7 +59,7 @@ class _Place:
 class DelayLine:
     """Keeps what is published and says it again. `wall` is Unix seconds; `publish` never raises for a broker away.
 
-    `delays_s`: each makes a delayed twin of every channel.
+    `delays_s`: each makes a delayed twin of every channel; with none, nothing is kept.
     """
 
     def __init__(
@@ -88,8 +88,14 @@ class DelayLine:
         self._writing = threading.Lock()  # cancelling `run` doesn't stop a thread that writes, and then writes the rest
         self._failing = False
 
+    def replace(self, delays_s: Collection[int]) -> None:
+        """Other delays from now on. One that is new begins with what was kept for the others, if anything was."""
+        self._delays_s = sorted(delays_s)
+
     def write(self, batch: Batch) -> None:
         """Takes what is being published now; what was said again is not taken again."""
+        if not self._delays_s:
+            return
         pending = self._pending
         for channel, payload in batch:
             if channel.delay_s:
@@ -108,11 +114,18 @@ class DelayLine:
             while True:
                 await self._sleep(STEP_S)
                 await self._store()
+                self._follow_delays()
                 for delay_s, place in self._places.items():
                     for records in await self._due(place, self._until_ms(delay_s)):
                         await self._say(records, delay_s)
         finally:
             await asyncio.to_thread(self._append, self._take())
+
+    def _follow_delays(self) -> None:
+        self._places = {
+            delay_s: self._places.get(delay_s) or _Place(self._until_ms(delay_s) // _SEGMENT_MS)
+            for delay_s in self._delays_s
+        }
 
     async def _catch_up(self) -> None:
         """Says the newest value of each channel of what fell due while nothing ran; may repeat what was said last."""

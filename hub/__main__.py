@@ -14,8 +14,10 @@ from pathlib import Path
 import uvloop
 
 from auth.identity import Plan, Role
+from auth.sealing import Resealed, Sealer, reseal
 from auth.tokens import TokenIssuer
 from hub import checks, database, logs
+from hub.encryption_keys import encryption_keys
 from hub.feed_check import check_feed
 from hub.process import EXIT_OK, EXIT_SETTINGS, ROLES, Process, broker_of, environment, names_of, secret_of
 from hub.sources import SOURCES
@@ -62,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
                 help="try one broker's account instead, and say how",
             )
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(command=_migrate)
+    commands.add_parser(
+        "rotate-keys", help="seal the database's secrets with the first of ENCRYPTION_KEYS"
+    ).set_defaults(command=_rotate_keys)
     commands.add_parser("check", help="try the settings and every connection").set_defaults(command=_check)
     token = commands.add_parser("token", help="mint a token")
     token.set_defaults(command=_token)
@@ -156,6 +161,25 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> int:
 
     asyncio.run(migrate())
     print("The database is up to date.")
+    return EXIT_OK
+
+
+def _rotate_keys(settings: Settings, _: argparse.Namespace) -> int:
+    async def rotate() -> Resealed:
+        url = settings.database_url.reveal() if settings.database_url else ""
+        engine = database.engine_for(url, settings.data_dir)
+        try:
+            return await reseal(engine, sealer)
+        finally:
+            await engine.dispose()
+
+    sealer = Sealer(encryption_keys(settings))
+    resealed, unsealable = asyncio.run(rotate())
+    print(f"Sealed with the first key now: {resealed}.")
+    if unsealable:
+        print(f"No key opens {unsealable}; set the key that sealed them too, and try again.", file=sys.stderr)
+        return EXIT_FAILED
+    print("All open with the first key alone; the others may go.")
     return EXIT_OK
 
 

@@ -11,7 +11,7 @@ import msgspec
 import orjson
 
 from channels.channel import Channel
-from channels.namespace import Policy
+from channels.namespace import Namespace, Policy
 from channels.shape import Encoder, Update
 from hub.frames import BINARY, TEXT, frame
 from schemas.commands import AnyCommand, Mode, RequestId
@@ -77,7 +77,7 @@ class NativeCodec:
         self.subprotocol = subprotocol
         self._wire = wire
         self._json = wire is _Json
-        self._heads: dict[str, tuple[dict[str, Any], bytes]] = {}
+        self._heads: dict[str, tuple[Namespace, dict[str, Any], bytes]] = {}
 
     def decode(self, data: str | bytes) -> Sequence[AnyCommand]:
         """The one command of a frame."""
@@ -111,7 +111,7 @@ class NativeCodec:
         indicators: tuple[str, ...] = (),
     ) -> bytes:
         """One publication as one frame; see `channels.shape.Encoder`."""
-        head, head_json = self._head(channel)
+        _, head, head_json = self._head(channel)
         tail: dict[str, Any] = {}
         if channel.namespace.policy is Policy.LOG:
             if update.number:
@@ -136,16 +136,16 @@ class NativeCodec:
         body = head | fields | tail if channel.namespace.flat else head | tail | {"data": fields}
         return frame(self._wire.opcode, orjson.dumps(body) if self._json else self._wire.encode(body))
 
-    def _head(self, channel: Channel) -> tuple[dict[str, Any], bytes]:
+    def _head(self, channel: Channel) -> tuple[Namespace, dict[str, Any], bytes]:
         entry = self._heads.get(channel.name)
-        if entry is None:
+        if entry is None or entry[0] is not channel.namespace:
             head: dict[str, Any] = {"type": channel.namespace.message_type, "channel": channel.public_name}
             if channel.namespace.flat:
                 places = {"exchange": channel.exchange, "symbol": channel.symbol, "timeframe": channel.timeframe}
                 head |= {name: value for name, value in places.items() if value is not None}
             if len(self._heads) > 50_000:
                 self._heads.clear()
-            entry = self._heads[channel.name] = (head, orjson.dumps(head))
+            entry = self._heads[channel.name] = (channel.namespace, head, orjson.dumps(head))
         return entry
 
     @staticmethod

@@ -15,11 +15,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+from msgspec import structs
 
 from auth.identity import Identity
+from auth.permissions import Action
 from hub.codec import CODECS, JSON, BadFrame, Codec
 from hub.frames import PING_FRAME
 from hub.protocol import EXTENSION, AsgiSocket, Receive, Scope, Send, Socket
+from hub.rights import Rights
 from hub.session import MAX_ERRORS_IN_A_ROW, Services, Session
 from schemas import commands, messages
 from schemas.errors import CloseCode, CommandError, Disconnect, ErrorCode, Unavailable
@@ -55,6 +58,12 @@ class Origins:
             return False
 
 
+def peer_of(scope: Scope) -> str | None:
+    """The address of whoever is at the other end of the connection, a proxy perhaps."""
+    client = scope.get("client")
+    return client[0] if client else None
+
+
 class Connections:
     """The table of sessions, and the ASGI endpoint that fills it."""
 
@@ -65,13 +74,17 @@ class Connections:
         redeem: Callable[[str], Awaitable[Identity]],
         origins: Origins,
         limits: Limits,
+        address_of: Callable[[Scope], str | None] = peer_of,
     ) -> None:
+        """`address_of` tells a client's address from its handshake."""
+        self._address_of = address_of
         self._services = services
         self._redeem = redeem
         self._origins = origins
         self._limits = limits
         self._sessions: dict[str, Session] = {}
         self._per_user: Counter[str] = Counter()
+        self._rights = Rights()
         self._opening = 0
         self._empty = asyncio.Event()
         self._empty.set()
@@ -122,7 +135,7 @@ class Connections:
         try:
             self._check_entry(headers)
             identity = await self._authenticate(scope, headers, receive, socket, codec)
-            session = self._admit(socket, codec, identity)
+            session = self._admit(socket, codec, identity, self._address_of(scope))
             socket.forget_handshake()
             self._opening -= 1
             code = await session.run(receive)
@@ -195,11 +208,15 @@ class Connections:
             socket.write(codec.message(reply))
         raise Disconnect(CloseCode.TOO_MANY_ERRORS)
 
-    def _admit(self, socket: Socket, codec: Codec, identity: Identity) -> Session:
-        limit = self._limits.connections_per_user
+    def _admit(self, socket: Socket, codec: Codec, identity: Identity, address: str | None) -> Session:
+        try:
+            self._services.permissions.allow(identity, Action.CONNECT)
+        except CommandError as exc:
+            raise Disconnect(CloseCode.PERMISSION_DENIED) from exc
+        limit = self._limit(identity)
         if limit and self._per_user[identity.user] >= limit:
             raise Disconnect(CloseCode.CONNECTION_LIMIT)
-        session = Session(self._services, socket, codec, identity, client=secrets.token_hex(8))
+        session = Session(self._services, socket, codec, identity, client=secrets.token_hex(8), address=address)
         session.heartbeat_due = asyncio.get_running_loop().time() + self._services.heartbeat_s
         socket.owner = session
         self._sessions[session.client] = session
@@ -208,6 +225,11 @@ class Connections:
         self._empty.clear()
         session.welcome()
         return session
+
+    def _limit(self, identity: Identity) -> int:
+        """How many sockets the bearer may have here at once; 0: without limit."""
+        limits = (self._limits.connections_per_user, self._services.permissions.connections(identity))
+        return min((limit for limit in limits if limit), default=0)
 
     def _dismiss(self, session: Session) -> None:
         session.close()
@@ -237,7 +259,12 @@ class Connections:
     # -- time -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Sweep the table until cancelled."""
+        """Sweep the table and apply rights that have changed, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._rights.run(), name="connections.rights")
+            await self._sweep_for_ever()
+
+    async def _sweep_for_ever(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             before = loop.time()
@@ -280,6 +307,35 @@ class Connections:
         for session in chosen:
             session.socket.disconnect(code)
         return len(chosen)
+
+    # -- rights ---------------------------------------------------------------------------------------------------
+
+    def change(self, user: str, changed: Callable[[Identity], Identity]) -> None:
+        """Let what `changed` says of a user's identity count on their open sockets; a few turns later it does."""
+        theirs = [session for session in self._sessions.values() if session.identity.user == user]
+        for session in theirs:
+            session.identity = changed(session.identity)
+        self._end_excess(theirs)
+        self._rights.put(theirs, urgent=True)
+
+    def limit_users(self, connections_per_user: int) -> None:
+        """How many sockets each user may have here from now on; 0: without limit. `reapply` ends what is too many."""
+        self._limits = structs.replace(self._limits, connections_per_user=connections_per_user)
+
+    def reapply(self) -> None:
+        """Apply everybody's rights again, after plans or namespaces have changed; spread, so that prices go on."""
+        self._end_excess(self._sessions.values())
+        self._rights.put(self._sessions.values())
+
+    def _end_excess(self, sessions: Iterable[Session]) -> None:
+        """End the newest sockets of users who have more than they may."""
+        seen: Counter[str] = Counter()
+        for session in list(sessions):
+            identity = session.identity
+            seen[identity.user] += 1
+            limit = self._limit(identity)
+            if limit and seen[identity.user] > limit:
+                session.socket.disconnect(CloseCode.CONNECTION_LIMIT)
 
     async def drain(self, budget_s: float) -> None:
         """Let nobody in, tell everybody when to come back, write what is left, and close within the budget."""

@@ -33,12 +33,16 @@ class Dispatcher:
         self._language_of = language_of
 
     def routes(self, endpoints: Iterable[Endpoint]) -> list[Route]:
-        """To be mounted at `/api/v1`."""
-        return [Route(one.path, self._answerer(one), methods=[one.method]) for one in endpoints]
+        """To be mounted at `/api/v1`: one route a path, so that a wrong method is told all the right ones."""
+        paths: dict[str, dict[str, Endpoint]] = {}
+        for one in endpoints:
+            paths.setdefault(one.path, {})[one.method] = one
+        return [Route(path, self._answerer(methods), methods=list(methods)) for path, methods in paths.items()]
 
-    def _answerer(self, endpoint: Endpoint) -> Callable[[Request], Any]:
+    def _answerer(self, methods: dict[str, Endpoint]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            return await self._answer(endpoint, request)
+            method = "GET" if request.method == "HEAD" else request.method
+            return await self._answer(methods[method], request)
 
         return answer
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -25,6 +26,9 @@ from schemas.errors import CommandError, ErrorCode
 T = TypeVar("T")
 
 Handler = Callable[..., Awaitable[Any]]
+
+SCHEMAS = "#/components/schemas/"
+"""Where a document keeps its structs."""
 
 
 class Access(StrEnum):
@@ -43,6 +47,15 @@ class Reply(msgspec.Struct, Generic[T], frozen=True):
     data: T
     status: int = 200
     headers: Mapping[str, str] = {}
+
+
+class Nothing(msgspec.Struct, frozen=True):
+    """Nothing but that it was done."""
+
+
+def encoded(model: type[msgspec.Struct]) -> Meta:
+    """Annotates a `msgspec.Raw` in an answer that holds the JSON of such a struct, so that it is documented as one."""
+    return Meta(extra={"encodes": model}, extra_json_schema={"$ref": f"{SCHEMAS}{model.__name__}"})
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +88,8 @@ class Endpoint:
     """One method of one path under `/api/v1`.
 
     `scope` is what an API key needs; without one no key is taken. `limit` is the class of rate limit. `status` is that
-    of success. `errors` are the codes of the handler's own, beside those that every endpoint of its kind may answer.
+    of success, `also` others that it may have. `errors` are the codes of the handler's own, beside those that every
+    endpoint of its kind may answer. `media_type` is that of a Response which its class doesn't tell.
     """
 
     def __init__(
@@ -88,8 +102,10 @@ class Endpoint:
         scope: str | None = None,
         limit: str = "default",
         status: int = 200,
+        also: tuple[int, ...] = (),
         errors: tuple[ErrorCode, ...] = (),
         max_body_bytes: int | None = None,
+        media_type: str | None = None,
     ) -> None:
         """Raises TypeError for a handler whose signature describes no endpoint."""
         self.method = method
@@ -99,8 +115,10 @@ class Endpoint:
         self.scope = scope
         self.limit = limit
         self.status = status
+        self.also = also
         self.errors = errors
         self.max_body_bytes = max_body_bytes
+        self.media_type = media_type
         hints = get_type_hints(handle, include_extras=True)
         names = list(inspect.signature(handle).parameters)
         if not names or hints[names[0]] is not Call or not set(names[1:]) <= {"query", "body"}:

@@ -1,7 +1,7 @@
 """The one envelope of every HTTP answer, and what becomes of errors; never a stack trace."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from auth.limits import RateLimited
+from hub.http_limits import refusal_headers
+from hub.logs import request_id
 from schemas.errors import HTTP_STATUS, CommandError, ErrorCode, Unavailable
 
 log = logging.getLogger("tickhub.hub.http")
@@ -28,11 +31,22 @@ def success(data: Any, status: int = 200) -> Response:
 
 
 def failure(
-    code: ErrorCode, message: str, *, status: int | None = None, headers: dict[str, str] | None = None
+    code: ErrorCode,
+    message: str,
+    *,
+    status: int | None = None,
+    headers: dict[str, str] | None = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Response:
-    """The envelope of a failure; the status is the code's own where none is given."""
-    body = {"status": "error", "error": {"code": code, "message": message}, "timestamp": _now()}
-    return _json(body, status or HTTP_STATUS[code], headers)
+    """The envelope of a failure; the status is the code's own where none is given.
+
+    `error.details` holds the request's id beside what is given.
+    """
+    error: dict[str, Any] = {"code": code, "message": message}
+    name = request_id()
+    if name or details:
+        error["details"] = {**(details or {}), **({"request_id": name} if name else {})}
+    return _json({"status": "error", "error": error, "timestamp": _now()}, status or HTTP_STATUS[code], headers)
 
 
 def _json(body: Any, status: int, headers: dict[str, str] | None = None) -> Response:
@@ -47,8 +61,16 @@ async def on_command_error(_: Request, exc: Exception) -> Response:
     """A refused request."""
     if not isinstance(exc, CommandError):
         raise exc
-    unauthorized = exc.code in (ErrorCode.UNAUTHORIZED, ErrorCode.TOKEN_EXPIRED)
-    return failure(exc.code, exc.message, headers={"WWW-Authenticate": "Bearer"} if unauthorized else None)
+    return failure(exc.code, exc.message, headers=_headers(exc))
+
+
+def _headers(exc: CommandError) -> dict[str, str] | None:
+    """What HTTP says of a refusal beside its status."""
+    if isinstance(exc, RateLimited):
+        return refusal_headers(exc.allowance)
+    if exc.code in (ErrorCode.UNAUTHORIZED, ErrorCode.TOKEN_EXPIRED):
+        return {"WWW-Authenticate": "Bearer"}
+    return None
 
 
 async def on_unavailable(_: Request, exc: Exception) -> Response:
@@ -61,7 +83,8 @@ async def on_http_exception(_: Request, exc: Exception) -> Response:
     if not isinstance(exc, HTTPException):
         raise exc
     headers = dict(exc.headers) if exc.headers else None
-    code = _STATUS_CODE.get(exc.status_code, ErrorCode.INTERNAL)
+    other = ErrorCode.BAD_REQUEST if exc.status_code < 500 else ErrorCode.INTERNAL
+    code = _STATUS_CODE.get(exc.status_code, other)
     return failure(code, exc.detail, status=exc.status_code, headers=headers)
 
 

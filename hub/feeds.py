@@ -121,9 +121,9 @@ class Feeds:
         self.gate = Gate(self.sessions, self.find)
         self._halts = MarketHalts(self.sessions)
         self.publisher = Publisher(broker, names, wall=self._wall)
-        self.delay = self._delay_line(plans)
-        if self.delay is not None:
-            self.publisher.on_published.append(self.delay.write)
+        self.delay = DelayLine(settings.data_dir / "delay", plans.delays_s, names, self.publisher.publish_payloads)
+        self.publisher.on_published.append(self.delay.write)
+        self._plans = plans
         self.history = CandleHistory(engine)
         self._indicators = LiveIndicators(
             self.history, lambda: self.division.wanted_candles, sleep=asyncio.sleep, wall=self._wall
@@ -188,6 +188,10 @@ class Feeds:
     def find(self, exchange: str, symbol: str) -> Instrument | None:
         """An instrument that some feed lists."""
         return next((found for feed in self.feeds if (found := feed.find(exchange, symbol)) is not None), None)
+
+    def follow_plans(self) -> None:
+        """The table of plans has been replaced: delay by what it says now."""
+        self.delay.replace(self._plans.delays_s)
 
     def measure(self, metrics: Metrics) -> None:
         """Add what can be counted here to `/metrics`."""
@@ -258,13 +262,6 @@ class Feeds:
 
     def _is_trading_day(self, day: date) -> bool:
         return self.sessions.trades_on(SessionClass.CASH, day)
-
-    def _delay_line(self, plans: Plans) -> DelayLine | None:
-        if not plans.delays_s:
-            return None
-        return DelayLine(
-            self._settings.data_dir / "delay", plans.delays_s, self._names, self.publisher.publish_payloads
-        )
 
     def _signal_worker(self) -> SignalWorker | None:
         timeframe = self._settings.signals_timeframe
@@ -339,13 +336,12 @@ class Feeds:
             ("feeds.purge", self._purge),
             ("feeds.orders", self._orders.run),
             ("feeds.indicators", self._indicators.run),
+            ("feeds.delay", self.delay.run),
         ]
         if self.signals is not None:
             parts.append(("feeds.signals", self.signals.run))
         if self._prediction is not None:
             parts.append(("feeds.prediction", self._keep_prediction))
-        if self.delay is not None:
-            parts.append(("feeds.delay", self.delay.run))
         return parts
 
     async def _migrate(self) -> NoReturn:
@@ -456,8 +452,7 @@ class Feeds:
     def _take_outside(self, ticks: Sequence[Tick], heard: Heard) -> None:
         self.candles.take(ticks)
         self._watch_signals(ticks)
-        if self.delay is not None:
-            self.delay.write([(self._names.parse(heard.publication.channel), heard.payload)])
+        self.delay.write([(self._names.parse(heard.publication.channel), heard.payload)])
 
     async def _publish_candles(self, batch: Sequence[tuple[Name, bytes]]) -> None:
         await self.publisher.publish_payloads([(self._names.parse(":".join(name)), payload) for name, payload in batch])

@@ -1,26 +1,24 @@
-"""HTTP beside the API of markets and signals: publishing, tickets, health and the first page."""
+"""Publishing over HTTP, and what stands beside the API: health and the first page."""
 
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import orjson
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
-from auth.identity import Identity
-from auth.permissions import allow_server
-from auth.revocations import Revocation
-from auth.tickets import Tickets
+from auth.audit import Event, Level
+from auth.permissions import Action, Permissions
 from channels.broker import Broker
 from channels.channel import ChannelNames
+from hub.endpoint import Call, Endpoint, Reply
 from hub.envelope import success
-from hub.requests import Verify, bearer, body
+from hub.trail import event
 from schemas.commands import ChannelName
 from schemas.errors import CommandError, ErrorCode, Unavailable
 
@@ -33,59 +31,94 @@ class PublishBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """The body of `POST publish`."""
 
     channel: ChannelName
-    data: msgspec.Raw
+    data: Annotated[msgspec.Raw, Meta(extra_json_schema={"type": "object"})]
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
 
 
-class Api:
-    """The routes of `/api/v1` for publishing, tickets and logging out."""
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a publication; `epoch` and `offset` where its channel is a log."""
+
+    channel: str
+    duplicate: bool
+    epoch: str | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+
+
+class PublishApi:
+    """Publishing over HTTP. What API keys publish is noted in the audit trail."""
 
     def __init__(
         self,
         *,
         broker: Broker,
         names: ChannelNames,
-        verify: Verify,
-        tickets: Tickets,
-        revoke: Callable[[Identity], Awaitable[Revocation]],
+        permissions: Permissions,
+        note: Callable[[Event], None],
     ) -> None:
         self._broker = broker
         self._names = names
-        self._verify = verify
-        self._tickets = tickets
-        self._revoke = revoke
+        self._permissions = permissions
+        self._note = note
 
     @property
-    def routes(self) -> list[Route]:
-        """To be mounted at `/api/v1`."""
+    def endpoints(self) -> list[Endpoint]:
+        """What belongs to none of the families."""
+        unknown = (ErrorCode.UNKNOWN_CHANNEL, ErrorCode.INVALID_SYMBOL)
         return [
-            Route("/publish", self.publish, methods=["POST"]),
-            Route("/auth/ticket", self.ticket, methods=["POST"]),
-            Route("/auth/logout", self.logout, methods=["POST"]),
+            Endpoint("POST", "/publish", self.publish, scope="publish", status=201, also=(200,), errors=unknown),
         ]
 
-    async def publish(self, request: Request) -> Response:
-        """`POST publish`: one message on one channel, for servers."""
-        identity = await bearer(request, self._verify)
-        asked = await body(request, PublishBody)
-        channel = self._names.parse(asked.channel)
-        allow_server(identity, namespace=channel.namespace.name, access=channel.namespace.access)
-        payload = channel.namespace.normalise(bytes(asked.data))
-        receipt = await self._broker.publish(channel, payload, key=asked.idempotency_key)
-        answer: dict[str, Any] = {"channel": channel.name, "duplicate": receipt.duplicate}
-        if receipt.epoch:
-            answer |= {"epoch": receipt.epoch, "offset": receipt.offset}
-        return success(answer, 200 if receipt.duplicate else 201)
+    async def publish(self, call: Call, body: PublishBody) -> Reply[Receipt]:
+        """Publish one message on one channel, as servers do.
 
-    async def ticket(self, request: Request) -> Response:
-        """`POST auth/ticket`: a single-use ticket for a WebSocket's URL."""
-        ticket, expires_in = self._tickets.issue(await bearer(request, self._verify))
-        return success({"ticket": ticket, "expires_in": expires_in}, 201)
+        The same `idempotency_key` publishes once: the second answer is 200 instead of 201.
+        """
+        channel = self._names.parse(body.channel)
+        self._permissions.allow(call.caller, Action.PROVIDE, channel)
+        payload = channel.namespace.normalise(bytes(body.data))
+        receipt = await self._broker.publish(channel, payload, key=body.idempotency_key)
+        if call.caller.scopes is not None:
+            self._note(event(call, "publish", level=Level.DEBUG, actor=call.caller.token_id, target=channel.name))
+        answer = Receipt(
+            channel=channel.name,
+            duplicate=receipt.duplicate,
+            epoch=receipt.epoch or UNSET,
+            offset=receipt.offset if receipt.epoch else UNSET,
+        )
+        return Reply(answer, 200 if receipt.duplicate else 201)
 
-    async def logout(self, request: Request) -> Response:
-        """`POST auth/logout`: the token ends here and now, on every instance, with the sockets it opened."""
-        await self._revoke(await bearer(request, self._verify))
-        return success({})
+
+class Alive(msgspec.Struct, frozen=True, kw_only=True):
+    """This process turns; `uptime` is in seconds."""
+
+    status: Literal["ok"]
+    uptime: float
+
+
+class DependencyHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """One dependency: its round trip in milliseconds, or why there is none."""
+
+    status: Literal["ok", "unavailable"]
+    ms: float | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class HealthReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Each dependency, and figures of this process."""
+
+    status: Literal["ok", "degraded"]
+    parts: dict[str, DependencyHealth]
+    uptime: float
+
+
+async def health_of(check: Check) -> DependencyHealth:
+    """One dependency's answer to a question, or why there is none."""
+    before = time.perf_counter()
+    try:
+        await check()
+    except Unavailable as exc:
+        return DependencyHealth(status="unavailable", reason=exc.why)
+    return DependencyHealth(status="ok", ms=round((time.perf_counter() - before) * 1000, 2))
 
 
 class Health:
@@ -98,21 +131,18 @@ class Health:
 
     async def health(self, _: Request) -> Response:
         """Alive: the loop turns and answers. Whether Redis does is no reason to restart this process."""
-        return success({"status": "ok", "uptime": round(time.monotonic() - self._started, 1)})
+        return success(Alive(status="ok", uptime=self._uptime))
 
     async def detailed(self, _: Request) -> Response:
         """Each dependency with its round trip in milliseconds; 503 where one is away."""
-        parts: dict[str, Any] = {}
-        for name, check in self._checks.items():
-            before = time.perf_counter()
-            try:
-                await check()
-                parts[name] = {"status": "ok", "ms": round((time.perf_counter() - before) * 1000, 2)}
-            except Unavailable as exc:
-                parts[name] = {"status": "unavailable", "reason": exc.why}
-        well = all(part["status"] == "ok" for part in parts.values())
-        facts = {"uptime": round(time.monotonic() - self._started, 1), **self._facts()}
-        return success({"status": "ok" if well else "degraded", "parts": parts, **facts}, 200 if well else 503)
+        parts = {name: await health_of(check) for name, check in self._checks.items()}
+        well = all(part.status == "ok" for part in parts.values())
+        report = HealthReport(status="ok" if well else "degraded", parts=parts, uptime=self._uptime)
+        return success(msgspec.structs.asdict(report) | self._facts(), 200 if well else 503)
+
+    @property
+    def _uptime(self) -> float:
+        return round(time.monotonic() - self._started, 1)
 
 
 class Page:

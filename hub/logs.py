@@ -7,6 +7,7 @@ request addresses with the tokens in them. Whoever runs uvicorn gives it `log_co
 import logging
 import re
 import sys
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -15,6 +16,7 @@ import orjson
 from schemas.secret import HIDDEN
 
 _OWN = "tickhub"
+_asked: ContextVar["Asked | None"] = ContextVar("asked", default=None)
 _LIBRARIES = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 _PLAIN_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -31,6 +33,25 @@ _REDACTIONS = (
 )
 
 
+class Asked:
+    """An HTTP request that is being answered; lines that are written because of it have its `name` as a field.
+
+    Tasks, timers and callbacks that were begun meanwhile inherit it and may outlive it, so at its end its name goes.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        _asked.set(self)
+
+
+def request_id() -> str:
+    """The name of the request that is being answered, "" where there is none."""
+    asked = _asked.get()
+    return asked.name if asked is not None else ""
+
+
 def redact(text: str) -> str:
     """`text` without what looks like a token, a ticket, a password or a key: the last line of defence only."""
     for pattern, replacement in _REDACTIONS:
@@ -39,8 +60,10 @@ def redact(text: str) -> str:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What the caller gave as `extra`."""
+    """What the caller gave as `extra`, and the request that it is about."""
     extra = {name: value for name, value in record.__dict__.items() if name not in _PLAIN_ATTRIBUTES}
+    if name := request_id():
+        extra.setdefault("request_id", name)
     return {name: HIDDEN if _CONFIDENTIAL_FIELD.search(name) else value for name, value in extra.items()}
 
 

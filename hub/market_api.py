@@ -6,27 +6,25 @@ What a plan has delayed on the socket it has delayed here too: prices are those 
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import orjson
-from msgspec import Meta
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from msgspec import UNSET, Meta, UnsetType
 
 from auth.identity import Identity
 from channels.broker import Broker, Clock, Publication
 from channels.channel import Channel, ChannelNames
 from feeds.candles.bars import LENGTHS_MS, Bar
 from feeds.candles.history import CandleHistory
-from feeds.indicators.evaluation import evaluate
+from feeds.indicators.evaluation import Value, evaluate
 from feeds.indicators.indicator import history_for, parse_all
 from feeds.instruments import Instruments, Kind
 from feeds.market_hours.sessions import ist_day
 from hub import market_view
-from hub.envelope import success
-from hub.requests import ExchangeText, NothingQuery, Page, Timeframe, Verify, bearer, exchange_of, moment_of, query
+from hub.endpoint import Call, Endpoint
+from hub.market_view import CandleView, InstrumentView, PriceBytes
+from hub.requests import ExchangeText, Page, Timeframe, exchange_of, moment_of
 from hub.wishes import Wishes
 from schemas.durations import Seconds
 from schemas.errors import CommandError, ErrorCode
@@ -43,6 +41,9 @@ POLLS = 15
 """How long a feed is waited for, once something is wanted that was not before."""
 
 _DAY_MS = 86_400_000
+
+_ONE = (ErrorCode.UNKNOWN_CHANNEL, ErrorCode.INVALID_SYMBOL, ErrorCode.NOT_FOUND, ErrorCode.PERMISSION_DENIED)
+_MANY = (ErrorCode.UNKNOWN_CHANNEL, ErrorCode.INVALID_SYMBOL, ErrorCode.LIMIT_EXCEEDED, ErrorCode.PERMISSION_DENIED)
 
 
 class ChartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,7 +76,8 @@ class PriceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class PricesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query of `GET prices`."""
 
-    symbols: Annotated[str, Meta(max_length=64_000)] = ""
+    symbols: Annotated[str, Meta(max_length=20_000, pattern=r"^[\x00-\x7F]*$")] = ""
+    """So bounded, it is never too long for a request's first line, of which the server takes 64 KiB."""
 
 
 class SymbolsQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,15 +97,67 @@ class SearchQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     kind: Kind | None = None
 
 
+class PriceList(msgspec.Struct, frozen=True, kw_only=True):
+    """Last prices, in the order asked for; `missing` names those without one."""
+
+    prices: list[PriceBytes]
+    missing: list[str]
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """Candles, oldest first."""
+
+    exchange: str
+    symbol: str
+    tf: str
+    candles: list[CandleView]
+
+
+class IndicatorValues(msgspec.Struct, frozen=True, kw_only=True):
+    """Indicators at the newest candle, by the names that they were asked by; null while history is too short.
+
+    `time` and `closed` are that candle's, and missing where there is none; `candles` is how many were counted with.
+    """
+
+    exchange: str
+    symbol: str
+    tf: str
+    candles: int
+    indicators: dict[str, Value]
+    time: str | UnsetType = UNSET
+    closed: bool | UnsetType = UNSET
+
+
+class InstrumentPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of instruments."""
+
+    items: list[InstrumentView]
+    total: int
+    page: int
+    limit: int
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Instruments that a search found, the best first."""
+
+    items: list[InstrumentView]
+
+
+class MarketStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What `status:market` and `status:feeds` last said; empty before they said anything."""
+
+    market: dict[str, Any]
+    feeds: dict[str, Any]
+
+
 class MarketApi:
-    """The routes of `/api/v1/market`. `delay_of`: by how many seconds a channel comes late to a bearer."""
+    """Markets over HTTP. `delay_of`: by how many seconds a channel comes late to a bearer."""
 
     def __init__(
         self,
         *,
         broker: Broker,
         names: ChannelNames,
-        verify: Verify,
         instruments: Callable[[], Instruments],
         history: CandleHistory,
         delay_of: Callable[[Identity, Channel], int],
@@ -111,7 +165,6 @@ class MarketApi:
     ) -> None:
         self._broker = broker
         self._names = names
-        self._verify = verify
         self._instruments = instruments
         self._history = history
         self._delay_of = delay_of
@@ -119,112 +172,114 @@ class MarketApi:
         self._wishes = Wishes(broker)
 
     @property
-    def routes(self) -> list[Route]:
-        """To be mounted at `/api/v1/market`."""
+    def endpoints(self) -> list[Endpoint]:
+        """All of `/market`."""
         return [
-            Route("/prices", self.prices),
-            Route("/prices/{symbol:path}", self.price),
-            Route("/chart/{symbol:path}", self.chart),
-            Route("/indicators/{symbol:path}", self.indicators),
-            Route("/symbols", self.symbols),
-            Route("/search", self.search),
-            Route("/status", self.status),
+            Endpoint("GET", "/market/prices", self.prices, scope="market", errors=_MANY),
+            Endpoint("GET", "/market/prices/{symbol:path}", self.price, scope="market", errors=_ONE),
+            Endpoint("GET", "/market/chart/{symbol:path}", self.chart, scope="market", errors=_ONE),
+            Endpoint("GET", "/market/indicators/{symbol:path}", self.indicators, scope="market", errors=_ONE),
+            Endpoint("GET", "/market/symbols", self.symbols, scope="market"),
+            Endpoint("GET", "/market/search", self.search, scope="market"),
+            Endpoint("GET", "/market/status", self.status, scope="market"),
         ]
 
-    async def price(self, request: Request) -> Response:
-        """`GET prices/:symbol`: the last price of `RELIANCE`, `NSE:RELIANCE`, or with `?exchange=BSE`."""
-        identity = await bearer(request, self._verify)
-        asked = query(request, PriceQuery)
-        channel = self._channel("market", request.path_params["symbol"], asked.exchange)
-        found = await self._last(identity, [channel])
+    async def price(self, call: Call, query: PriceQuery) -> PriceBytes:
+        """Last price of one instrument.
+
+        The symbol is `RELIANCE`, `NSE:RELIANCE`, or one with `?exchange=BSE`. A plan that has an exchange delayed gets
+        the price of so many minutes ago.
+        """
+        channel = self._channel("market", call.path("symbol"), query.exchange)
+        found = await self._last(call.caller, [channel])
         if channel.name not in found:
             self._require(channel)
             raise CommandError(ErrorCode.NOT_FOUND, f"No price of {channel.exchange}:{channel.symbol} yet")
-        return success(market_view.price(channel, found[channel.name]))
+        return market_view.price(channel, found[channel.name])
 
-    async def prices(self, request: Request) -> Response:
-        """`GET prices?symbols=A,B`: the last prices of several; those without one are named in `missing`."""
-        identity = await bearer(request, self._verify)
-        symbols = [name for name in query(request, PricesQuery).symbols.split(",") if name.strip()]
+    async def prices(self, call: Call, query: PricesQuery) -> PriceList:
+        """Last prices of several instruments.
+
+        `symbols` is comma separated, at most 500. Those without a price are named in `missing`.
+        """
+        symbols = [name for name in query.symbols.split(",") if name.strip()]
         if not symbols:
             raise CommandError(ErrorCode.BAD_REQUEST, "Expected `symbols`, comma separated")
         if len(symbols) > MAX_SYMBOLS:
             raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"At most {MAX_SYMBOLS} symbols a request")
         channels = list(dict.fromkeys(self._names.parse(f"market:{symbol.strip()}") for symbol in symbols))
-        found = await self._last(identity, channels)
-        return success(
-            {
-                "prices": [market_view.price(one, found[one.name]) for one in channels if one.name in found],
-                "missing": [f"{one.exchange}:{one.symbol}" for one in channels if one.name not in found],
-            }
+        found = await self._last(call.caller, channels)
+        return PriceList(
+            prices=[market_view.price(one, found[one.name]) for one in channels if one.name in found],
+            missing=[f"{one.exchange}:{one.symbol}" for one in channels if one.name not in found],
         )
 
-    async def chart(self, request: Request) -> Response:
-        """`GET chart/:symbol?tf=1h&days=1`: candles, oldest first, the forming one last with `closed: false`."""
-        identity = await bearer(request, self._verify)
-        asked = query(request, ChartQuery)
-        channel = self._channel(f"candles:{asked.tf}", request.path_params["symbol"], asked.exchange)
-        days = 1 if asked.days is None and asked.limit is None else asked.days
-        limit = asked.limit or MAX_BARS
+    async def chart(self, call: Call, query: ChartQuery) -> Chart:
+        """Candles of one instrument.
+
+        Oldest first, the forming one last with `closed: false`: the last `days` days that have candles, the last
+        `limit` of these, before `to`. Without any of them it is one day.
+        """
+        channel = self._channel(f"candles:{query.tf}", call.path("symbol"), query.exchange)
+        days = 1 if query.days is None and query.limit is None else query.days
+        limit = query.limit or MAX_BARS
         if days is not None:
-            limit = min(limit, days * _DAY_MS // LENGTHS_MS.get(asked.tf, _DAY_MS))
-        bars = await self._bars(identity, channel, limit, None if asked.to is None else moment_of(asked.to, "?to"))
+            limit = min(limit, days * _DAY_MS // LENGTHS_MS.get(query.tf, _DAY_MS))
+        bars = await self._bars(call.caller, channel, limit, None if query.to is None else moment_of(query.to, "?to"))
         if not bars:
             self._require(channel)
         candles = [market_view.candle(bar) for bar in _last_days(bars, days)]
-        return success({**market_view.place(channel), "tf": asked.tf, "candles": candles})
+        return Chart(**market_view.place(channel), tf=query.tf, candles=candles)
 
-    async def indicators(self, request: Request) -> Response:
-        """`GET indicators/:symbol?tf=1h&names=rsi,macd(12,26,9)`: their values at the newest candle, null without."""
-        identity = await bearer(request, self._verify)
-        asked = query(request, IndicatorsQuery)
-        wanted = parse_all(asked.names)
+    async def indicators(self, call: Call, query: IndicatorsQuery) -> IndicatorValues:
+        """Values of technical indicators at the newest candle.
+
+        `names` is comma separated: `rsi,macd(12,26,9)`.
+        """
+        wanted = parse_all(query.names)
         if not wanted:
             raise CommandError(ErrorCode.BAD_REQUEST, "Expected `names`, comma separated")
-        channel = self._channel(f"candles:{asked.tf}", request.path_params["symbol"], asked.exchange)
-        bars = await self._bars(identity, channel, history_for(wanted.values()))
+        channel = self._channel(f"candles:{query.tf}", call.path("symbol"), query.exchange)
+        bars = await self._bars(call.caller, channel, history_for(wanted.values()))
         if not bars:
             self._require(channel)
-        values = await asyncio.to_thread(evaluate, wanted, bars)
-        newest = {"time": ist_text(bars[-1].start_ms), "closed": bars[-1].closed} if bars else {}
-        about = {**market_view.place(channel), "tf": asked.tf, **newest, "candles": len(bars)}
-        return success({**about, "indicators": values})
+        return IndicatorValues(
+            **market_view.place(channel),
+            tf=query.tf,
+            candles=len(bars),
+            indicators=await asyncio.to_thread(evaluate, wanted, bars),
+            time=ist_text(bars[-1].start_ms) if bars else UNSET,
+            closed=bars[-1].closed if bars else UNSET,
+        )
 
-    async def symbols(self, request: Request) -> Response:
-        """`GET symbols?exchange=NSE`: all instruments of an exchange by symbol, a page at a time."""
-        await bearer(request, self._verify)
-        asked = query(request, SymbolsQuery)
-        asked.sorted_by("symbol")
+    async def symbols(self, call: Call, query: SymbolsQuery) -> InstrumentPage:
+        """All instruments of an exchange, by symbol."""
+        query.sorted_by("symbol")
         fitting = [
             one
-            for one in self._instruments().listed(exchange_of(asked.exchange))
-            if asked.kind in (None, one.kind) and asked.underlying in (None, one.underlying)
+            for one in self._instruments().listed(exchange_of(query.exchange))
+            if query.kind in (None, one.kind) and query.underlying in (None, one.underlying)
         ]
-        if asked.order == "desc":
+        if query.order == "desc":
             fitting.reverse()
-        page = fitting[asked.offset : asked.offset + asked.limit]
-        return success(asked.of([market_view.instrument(one) for one in page], len(fitting)))
+        page = fitting[query.offset : query.offset + query.limit]
+        return InstrumentPage(**query.of([market_view.instrument(one) for one in page], len(fitting)))
 
-    async def search(self, request: Request) -> Response:
-        """`GET search?q=reliance`: instruments by symbol, name, ISIN, or `NIFTY 24000 CE`; the best first."""
-        await bearer(request, self._verify)
-        asked = query(request, SearchQuery)
-        exchange = exchange_of(asked.exchange) if asked.exchange is not None else None
-        found = self._instruments().search(asked.q, limit=asked.limit, exchange=exchange, kind=asked.kind)
-        return success({"items": [market_view.instrument(one) for one in found]})
+    async def search(self, call: Call, query: SearchQuery) -> Found:
+        """Instruments by symbol, name or ISIN.
 
-    async def status(self, request: Request) -> Response:
-        """`GET status`: what the markets and the feeds are doing."""
-        await bearer(request, self._verify)
-        query(request, NothingQuery)
-        channels = {name: self._names.parse(f"status:{name}") for name in ("market", "feeds")}
-        found = await self._broker.last(channels.values())
-        return success(
-            {
-                name: orjson.loads(found[channel.name].payload) if channel.name in found else {}
-                for name, channel in channels.items()
-            }
-        )
+        Also by words of an option: `NIFTY 24000 CE`. The best come first.
+        """
+        exchange = exchange_of(query.exchange) if query.exchange is not None else None
+        found = self._instruments().search(query.q, limit=query.limit, exchange=exchange, kind=query.kind)
+        return Found(items=[market_view.instrument(one) for one in found])
+
+    async def status(self, call: Call) -> MarketStatus:
+        """What the markets and the feeds are doing."""
+        channels = [self._names.parse(f"status:{name}") for name in ("market", "feeds")]
+        found = await self._broker.last(channels)
+        market, feeds = (orjson.loads(found[one.name].payload) if one.name in found else {} for one in channels)
+        return MarketStatus(market=market, feeds=feeds)
 
     def _channel(self, prefix: str, symbol: str, exchange: str | None) -> Channel:
         place = symbol if exchange is None else f"{exchange_of(exchange)}:{symbol}"

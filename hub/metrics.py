@@ -1,6 +1,7 @@
 """`/metrics`: what the process counts anyway, read when somebody asks. Nothing is counted twice for its sake."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
@@ -8,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Reading = Callable[[], float]
 
@@ -57,3 +59,21 @@ class Metrics(Collector):
         """`GET /metrics` in Prometheus' text format."""
         text = generate_latest(self.registry) + await asyncio.to_thread(generate_latest, self._process)
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
+
+
+class RequestCounter:
+    """Middleware that counts answers by class of status, `2xx` and so on, into `counts`."""
+
+    def __init__(self, app: ASGIApp, *, counts: Counter[str]) -> None:
+        self._app = app
+        self._counts = counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes everything on, and catches nothing."""
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._counts[f"{message['status'] // 100}xx"] += 1
+            await send(message)
+
+        await self._app(scope, receive, counting)

@@ -31,12 +31,14 @@ from channels.ingest import Ingest
 from channels.namespace import Namespaces
 from channels.registry import Registry
 from feeds.accounts.credentials import read_credentials
+from feeds.configuration import Configuration
 from feeds.errors import CredentialsMissing, CredentialsUnreadable
 from feeds.instruments import SIMULATED, Instruments, synthetic
 from feeds.listings.directory import directory_of
 from hub import database
 from hub.feeds import Feeds
 from hub.parts import Part
+from hub.runtime import Runtime
 from hub.secret import kept_secret
 from hub.server import Server, listen, server_for
 from hub.sources import SOURCES
@@ -149,6 +151,7 @@ class Process:
         self._feeds: Feeds | None = None
         self._parts: list[Part] = []
         self._web: Web | None = None
+        self._registry: Registry | None = None
         self._server: Server | None = None
         self._socket: socket.socket | None = None
         if "web" in roles:
@@ -172,11 +175,13 @@ class Process:
             stack.push_async_callback(self._broker.close)
             engine = database.engine_for(self._database_url(), self._settings.data_dir)
             stack.push_async_callback(engine.dispose)
+            runtime = Runtime(Configuration(engine, wall=time.time))
             if "web" in self._roles:
-                self._add_web(engine)
+                self._add_web(engine, runtime)
             if "feeds" in self._roles:
                 self._add_feeds(engine)
                 await self._open_feeds()
+            self._follow_configuration(runtime)
             self._add_ingest()
             for role in {"alerts", "notifiers"}.intersection(self._roles) if len(self._roles) == 1 else ():
                 log.warning("role.empty", extra={"role": role, "hint": "nothing to do in this release"})
@@ -223,6 +228,7 @@ class Process:
             return
         self._server.stop_accepting()
         await self._web.connections.drain(self._settings.drain_timeout_s)
+        await self._web.api.drain(self._settings.drain_timeout_s)
         self._server.should_exit = True
 
     def _abort_connections(self) -> None:
@@ -235,7 +241,17 @@ class Process:
         url = self._settings.database_url
         return url.reveal() if url is not None else ""
 
-    def _add_web(self, engine: AsyncEngine) -> None:
+    def _follow_configuration(self, runtime: Runtime) -> None:
+        """Let what administrators set at run time count in every role that goes by it."""
+        if self._web is None and self._registry is not None:
+            runtime.follow_namespaces(self._names, self._registry)
+            runtime.follow_plans(self._plans)
+        if self._feeds is not None:
+            runtime.on_applied.append(self._feeds.follow_plans)
+        if self._web is not None or self._registry is not None:
+            self._parts.append(("configuration", runtime.run))
+
+    def _add_web(self, engine: AsyncEngine, runtime: Runtime) -> None:
         self._web = Web(
             self._settings,
             secret=secret_of(self._settings),
@@ -244,11 +260,12 @@ class Process:
             engine=engine,
             instruments=instruments_of_settings(self._settings),
             plans=self._plans,
+            runtime=runtime,
         )
         self._parts += self._web.parts
 
     def _add_feeds(self, engine: AsyncEngine) -> None:
-        registry = self._web.registry if self._web is not None else Registry(self._broker, Fanout())
+        registry = self._registry = self._web.registry if self._web is not None else Registry(self._broker, Fanout())
         if self._web is None:
             self._parts += [("feeds.listen", lambda: self._broker.listen(registry)), ("feeds.registry", registry.run)]
         feeds = self._feeds = Feeds(

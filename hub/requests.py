@@ -1,5 +1,6 @@
 """What a request says: who asks, its body, its query, each checked, with a clear error for what is wrong."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -16,6 +17,9 @@ from schemas.publications import MAX_BYTES
 
 MAX_BODY_BYTES = MAX_BYTES + 4096
 """A publication and what stands around it."""
+
+BODY_TIMEOUT_S = 10.0
+"""How long a body may take to come; who sends a byte now and then would hold a request for ever."""
 
 Verify = Callable[[str], Awaitable[Identity]]
 
@@ -78,19 +82,24 @@ async def bearer(request: Request, verify: Verify) -> Identity:
     return await verify(token.strip())
 
 
-async def body(request: Request, kind: type[T], *, max_bytes: int = MAX_BODY_BYTES) -> T:
+async def body(
+    request: Request, kind: type[T], *, max_bytes: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S
+) -> T:
     """The JSON body as a struct; without one as an empty object.
 
-    Raises CommandError BAD_REQUEST, or LIMIT_EXCEEDED for one that is too long.
+    Raises CommandError BAD_REQUEST, also for one that takes too long, or LIMIT_EXCEEDED for one that is too long.
     """
     raw = bytearray()
     try:
-        async for chunk in request.stream():
-            raw += chunk
-            if len(raw) > max_bytes:
-                raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"A body holds at most {max_bytes} bytes")
+        async with asyncio.timeout(timeout_s):
+            async for chunk in request.stream():
+                raw += chunk
+                if len(raw) > max_bytes:
+                    raise CommandError(ErrorCode.LIMIT_EXCEEDED, "A body holds at most {count} bytes", count=max_bytes)
     except ClientDisconnect as exc:
         raise CommandError(ErrorCode.BAD_REQUEST, "The body ended early") from exc
+    except TimeoutError as exc:
+        raise CommandError(ErrorCode.BAD_REQUEST, "The body took too long to come") from exc
     try:
         return msgspec.json.decode(bytes(raw) or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:

@@ -1,4 +1,4 @@
-"""The secret that signs tokens where nobody set one, and keys that the settings name by path: the files behind both."""
+"""Secrets that are made and kept where nobody set them, and keys that the settings name by path."""
 
 import os
 import secrets
@@ -11,12 +11,12 @@ FILE_NAME = "jwt_secret"
 _MIN_CHARS = 32
 
 
-def kept_secret(data_dir: Path) -> Secret:
-    """The secret in `data_dir`, made on the first call; only the owner may read it. Blocks.
+def kept_secret(data_dir: Path, file_name: str = FILE_NAME) -> Secret:
+    """The secret of that file in `data_dir`, made on the first call; only the owner may read it. Blocks.
 
     Two processes that make it at once agree on one. Raises SettingsError where it can't be kept or was spoilt.
     """
-    path = data_dir / FILE_NAME
+    path = data_dir / file_name
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -24,7 +24,7 @@ def kept_secret(data_dir: Path) -> Secret:
         path.chmod(0o600)
         text = path.read_text(encoding="ascii").strip()
     except OSError as exc:
-        raise SettingsError([f"DATA_DIR: the token secret can't be kept in {path}: {exc.strerror}"]) from exc
+        raise SettingsError([f"DATA_DIR: the secret can't be kept in {path}: {exc.strerror}"]) from exc
     except UnicodeDecodeError:
         text = ""
     if len(text) < _MIN_CHARS:
@@ -36,7 +36,7 @@ def kept_secret(data_dir: Path) -> Secret:
 
 def _make(path: Path) -> None:
     """Write aside and link into place: a crash leaves no half of a secret, and who comes second keeps the first."""
-    aside = path.with_name(f".{FILE_NAME}.{secrets.token_hex(8)}")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:

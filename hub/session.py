@@ -13,7 +13,8 @@ import msgspec
 import orjson
 
 from auth.identity import Identity
-from auth.permissions import allow
+from auth.permissions import Action, Permissions
+from auth.plans import Plans
 from channels.broker import Broker, Publication
 from channels.channel import Channel, ChannelNames
 from channels.namespace import Policy
@@ -31,7 +32,6 @@ log = logging.getLogger("tickhub.hub.session")
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_HISTORY_BYTES = 512 * 1024
 """Payloads in one `history` reply; with more, the reply is shorter than its limit."""
-MAX_CHANNELS = 3000
 MAX_COMMANDS_PER_S = 100
 MAX_ERRORS_IN_A_ROW = 10
 
@@ -54,8 +54,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     known_symbol: Callable[[Channel], bool]
     """Whether a channel may be subscribed under STRICT_SYMBOLS; always true without."""
     heartbeat_s: float = 25.0
-    delay_of: Callable[[Identity, Channel], int] = lambda _, __: 0
-    """By how many seconds a channel comes late to this bearer; raises CommandError where it may not be heard at all."""
+    permissions: Permissions = msgspec.field(default_factory=lambda: Permissions(Plans()))
     refusal: Callable[[Channel], CommandError | None] = lambda _: None
     """Why the feeds can't carry a channel's instrument, where they have said so."""
     indicator_names: Callable[[Sequence[str]], tuple[str, ...]] = tuple
@@ -68,9 +67,11 @@ class Session:
     __slots__ = (
         "_allowance",
         "_allowance_at",
+        "_applied",
         "_errors",
         "_services",
         "_subscriptions",
+        "address",
         "client",
         "codec",
         "expiring_told",
@@ -82,16 +83,28 @@ class Session:
         "socket",
     )
 
-    def __init__(self, services: Services, socket: Socket, codec: Codec, identity: Identity, client: str) -> None:
+    def __init__(
+        self,
+        services: Services,
+        socket: Socket,
+        codec: Codec,
+        identity: Identity,
+        client: str,
+        *,
+        address: str | None = None,
+    ) -> None:
         self._services = services
         self._subscriptions: dict[str, Subscription] = {}
         self._errors = 0
+        self._applied = 0
         self._allowance = float(MAX_COMMANDS_PER_S)
         self._allowance_at = 0.0
         self.socket = socket
         self.codec = codec
         self.identity = identity
         self.client = client
+        self.address = address
+        """Where the client is, as far as that is known."""
         self.outbox = Outbox(socket, client=client, user=identity.user)
         self.outbox.on_unsubscribed = self._unsubscribed
         self.opened_at = time.time()
@@ -103,6 +116,11 @@ class Session:
     def channel_count(self) -> int:
         """Channels that this session hears."""
         return len(self._subscriptions)
+
+    @property
+    def channels(self) -> list[str]:
+        """The names of these, as the client sees them."""
+        return list(self._subscriptions)
 
     # -- the socket's owner ---------------------------------------------------------------------------------------
 
@@ -218,38 +236,53 @@ class Session:
     async def _subscribe(self, command: commands.Subscribe) -> None:
         failed: list[messages.FailedChannel] = []
         granted: list[messages.SubscribedChannel] = []
-        wishes: dict[str, tuple[list[str], Wish]] = {}
-        positions = command.positions()
-        added = 0
-        for requested in command.names:
-            try:
-                channel = self._allowed(requested, "subscribe")
-                wish = self._wish(channel, command, positions.get(requested))
-                current = self._subscriptions.get(channel.public_name)
-                new = current is None and channel.name not in wishes
-                if new and len(self._subscriptions) + added >= MAX_CHANNELS:
-                    raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"At most {MAX_CHANNELS} channels a connection")
-            except CommandError as exc:
-                failed.append(messages.FailedChannel(channel=requested, code=exc.code, message=exc.message))
-                continue
-            added += new
-            if current is not None and (current.channel, current.shape, wish.since) == (channel, wish.shape, None):
-                granted.append(self._granted(requested, channel, self._services.registry.position(channel.name)))
-            else:
-                wishes.setdefault(channel.name, ([], wish))[0].append(requested)
-        answers = await self._services.registry.join(self.outbox, [wish for _, wish in wishes.values()])
+        applied = self._applied
+        wishes = self._wishes(command, granted, failed)
+        answers = await self._services.registry.join(self.outbox, [wish for _, wish in wishes])
         joined: list[Joined] = []
-        for (names, wish), answer in zip(wishes.values(), answers, strict=True):
+        for (names, wish), answer in zip(wishes, answers, strict=True):
             if isinstance(answer, CommandError):
-                failed += [
-                    messages.FailedChannel(channel=name, code=answer.code, message=answer.message) for name in names
-                ]
+                failed += [_failed(name, answer) for name in names]
             else:
                 joined.append(answer)
                 granted += [self._granted(name, wish.channel, answer.position, answer.recovered) for name in names]
         self.send(messages.Subscribed(id=command.id, subscribed=granted, failed=failed))
         for one in joined:
             self._start(one)
+        if self._applied != applied:  # by rights that have changed since they were asked
+            await self.apply_rights()
+
+    def _wishes(
+        self,
+        command: commands.Subscribe,
+        granted: list[messages.SubscribedChannel],
+        failed: list[messages.FailedChannel],
+    ) -> list[tuple[list[str], Wish]]:
+        """What has to be joined, and by which names it was asked for; what hasn't goes to one of the lists."""
+        wishes: dict[str, tuple[list[str], Wish]] = {}
+        positions = command.positions()
+        left = self._services.permissions.channels(self.identity) - len(self._subscriptions)
+        for requested in command.names:
+            try:
+                channel = self._allowed(requested, Action.SUBSCRIBE)
+                wish = self._wish(channel, command, positions.get(requested))
+                current = self._subscriptions.get(channel.public_name)
+                new = current is None and channel.name not in wishes
+                if new and left <= 0:
+                    raise self._too_many()
+            except CommandError as exc:
+                failed.append(_failed(requested, exc))
+                continue
+            left -= new
+            if current is not None and wish.since is None and _same(current, wish):
+                granted.append(self._granted(requested, channel, self._services.registry.position(channel.name)))
+            else:
+                wishes.setdefault(channel.name, ([], wish))[0].append(requested)
+        return list(wishes.values())
+
+    def _too_many(self) -> CommandError:
+        count = self._services.permissions.channels(self.identity)
+        return CommandError(ErrorCode.LIMIT_EXCEEDED, "At most {count} channels a connection", count=count)
 
     def _start(self, joined: Joined) -> None:
         subscription = joined.subscription
@@ -292,7 +325,7 @@ class Session:
             try:
                 channel = self._services.names.parse(requested, user=self.identity.user)
             except CommandError as exc:
-                failed.append(messages.FailedChannel(channel=requested, code=exc.code, message=exc.message))
+                failed.append(_failed(requested, exc))
                 continue
             subscription = self._subscriptions.pop(channel.public_name, None)
             if subscription is not None:
@@ -320,48 +353,82 @@ class Session:
         ]
         self.send(messages.SubscriptionList(id=command.id, subscriptions=entries))
 
-    def _allowed(self, requested: str, action: str) -> Channel:
+    def _allowed(self, requested: str, action: Action) -> Channel:
         channel = self._services.names.parse(requested, user=self.identity.user)
-        namespace = channel.namespace
-        allow(self.identity, action, namespace=namespace.name, access=namespace.access, publish=namespace.publish)
+        delay_s = self._services.permissions.allow(self.identity, action, channel)
         if not self._services.known_symbol(channel):
             raise CommandError(ErrorCode.INVALID_SYMBOL, f"No instrument {channel.exchange}:{channel.symbol}")
-        delay_s = self._services.delay_of(self.identity, channel)
-        if action != "subscribe":
+        if action is not Action.SUBSCRIBE:
             return channel
         if refusal := self._services.refusal(channel):
             raise refusal
         return channel.delayed(delay_s) if delay_s else channel
 
-    # -- the rest -------------------------------------------------------------------------------------------------
+    # -- rights ---------------------------------------------------------------------------------------------------
 
     async def _refresh(self, command: commands.Refresh) -> None:
         identity: Identity = await self._services.verify(command.token)
         if identity.user != self.identity.user:
             raise CommandError(ErrorCode.PERMISSION_DENIED, "The token is another user's")
+        self._services.permissions.allow(identity, Action.CONNECT)
         self.identity = identity
         self.expiring_told = False
         self.send(messages.Refreshed(id=command.id, expires_at=identity.expires_at))
-        await self._apply_rights()
+        await self.apply_rights()
 
-    async def _apply_rights(self) -> None:
-        """End what is no longer allowed, and bring delayed channels in real time or the other way round."""
-        moved: list[Wish] = []
+    async def apply_rights(self) -> None:
+        """End what is no longer allowed, and bring delayed channels in real time or the other way round.
+
+        May be called while it runs already, also from another task: then both look once more. Where it fails, or is
+        cancelled, the connection ends: it comes back with the right ones.
+        """
+        self._applied += 1
+        try:
+            begun = 0
+            while begun != self._applied:
+                begun = self._applied
+                await self._move(self._judge())
+        except BaseException:
+            self.socket.disconnect(CloseCode.UNAVAILABLE)
+            raise
+
+    def _judge(self) -> list[tuple[Subscription, Wish]]:
+        """End the subscriptions that are not allowed or too many; answers with those that are now another channel."""
+        left = self._services.permissions.channels(self.identity)
+        moved: list[tuple[Subscription, Wish]] = []
         for name, subscription in list(self._subscriptions.items()):
             try:
-                channel = self._allowed(name, "subscribe")
+                channel = self._allowed(name, Action.SUBSCRIBE)
             except CommandError:
-                self._services.registry.leave(subscription)
-                self._unsubscribed(subscription, UnsubscribeCode.PERMISSION_DENIED)
-            else:
-                if channel != subscription.channel:
-                    moved.append(Wish(channel, subscription.shape))
-        for answer in await self._services.registry.join(self.outbox, moved):
-            if not isinstance(answer, CommandError):
+                self._end(subscription, UnsubscribeCode.PERMISSION_DENIED)
+                continue
+            if not left:
+                self._end(subscription, UnsubscribeCode.PERMISSION_DENIED, "the plan has fewer channels")
+                continue
+            left -= 1
+            if channel.name != subscription.channel.name:
+                moved.append((subscription, Wish(channel, subscription.shape)))
+        return moved
+
+    async def _move(self, moved: Sequence[tuple[Subscription, Wish]]) -> None:
+        """Put other channels in the place of subscriptions, but for those that ended or were replaced meanwhile."""
+        answers = await self._services.registry.join(self.outbox, [wish for _, wish in moved])
+        for (subscription, wish), answer in zip(moved, answers, strict=True):
+            if isinstance(answer, CommandError):
+                continue
+            if self._subscriptions.get(wish.channel.public_name) is subscription:
                 self._start(answer)
+            else:
+                self._services.registry.abandon(answer)
+
+    def _end(self, subscription: Subscription, code: UnsubscribeCode, reason: str | None = None) -> None:
+        self._services.registry.leave(subscription)
+        self._unsubscribed(subscription, code, reason)
+
+    # -- the rest -------------------------------------------------------------------------------------------------
 
     async def _history(self, command: commands.History) -> None:
-        channel = self._allowed(command.channel, "history")
+        channel = self._allowed(command.channel, Action.HISTORY)
         if channel.namespace.policy is not Policy.LOG:
             raise CommandError(ErrorCode.NOT_AVAILABLE, f"{channel.public_name} keeps only its newest value")
         page = await self._services.broker.history(channel, since=command.since, limit=command.limit)
@@ -381,7 +448,7 @@ class Session:
         )
 
     async def _presence(self, command: commands.Presence) -> None:
-        channel = self._allowed(command.channel, "presence")
+        channel = self._allowed(command.channel, Action.PRESENCE)
         if not channel.namespace.presence:
             raise CommandError(ErrorCode.NOT_AVAILABLE, f"Presence is off in {channel.namespace.name}")
         members = await self._services.broker.presence(channel)
@@ -389,7 +456,7 @@ class Session:
         self.send(messages.PresenceReply(id=command.id, channel=channel.public_name, clients=clients))
 
     async def _publish(self, command: commands.Publish) -> None:
-        channel = self._allowed(command.channel, "publish")
+        channel = self._allowed(command.channel, Action.PUBLISH)
         payload = channel.namespace.normalise(_json(command.data))
         receipt = await self._services.broker.publish(channel, payload)
         self.send(
@@ -400,6 +467,15 @@ class Session:
                 offset=receipt.offset if receipt.epoch else None,
             )
         )
+
+
+def _failed(requested: str, error: CommandError) -> messages.FailedChannel:
+    return messages.FailedChannel(channel=requested, code=error.code, message=error.message)
+
+
+def _same(current: Subscription, wish: Wish) -> bool:
+    """Whether the wish is what is heard already."""
+    return (current.channel.name, current.shape) == (wish.channel.name, wish.shape)
 
 
 def _json(data: dict[str, Any]) -> bytes:

@@ -11,9 +11,6 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy.ext.asyncio import AsyncEngine
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from auth.identity import Identity, Role
 from auth.permissions import allow, allow_server
@@ -22,28 +19,21 @@ from channels.channel import Channel, ChannelNames
 from feeds.instruments import Instruments
 from feeds.market_hours.sessions import day_start_ms, ist_day
 from feeds.signals.rules import SignalType
-from feeds.signals.signal import Draft, Signal, Source, Status
-from feeds.signals.statistics import daily
+from feeds.signals.signal import Draft, Outcome, Signal, Source, Status
+from feeds.signals.statistics import Day, daily
 from feeds.signals.store import SORTS, Changes, SignalStore, Wanted
 from feeds.signals.worker import LIFETIME_S, SignalWorker
-from hub.envelope import success
-from hub.requests import (
-    ExchangeText,
-    NothingQuery,
-    Page,
-    Timeframe,
-    Verify,
-    bearer,
-    body,
-    exchange_of,
-    moment_of,
-    query,
-)
+from hub.endpoint import Call, Endpoint, Nothing
+from hub.requests import ExchangeText, Page, Timeframe, exchange_of, moment_of
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import EXCHANGES, PRICE_SCALE, PositiveDecimal, ist_text, scaled
 
 _DAY_MS = 86_400_000
 _ID = re.compile(r"[0-9]{1,18}")
+
+_READ = "signals"
+_WRITE = "signals:write"
+_NO_SYMBOL = (ErrorCode.UNKNOWN_CHANNEL, ErrorCode.INVALID_SYMBOL)
 
 SymbolText = Annotated[str, Meta(min_length=1, max_length=72)]
 """A symbol, perhaps with its exchange before it."""
@@ -103,8 +93,48 @@ class ChangesBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     close_price: PositiveDecimal | UnsetType | None = UNSET
 
 
+class SignalView(msgspec.Struct, frozen=True, kw_only=True):
+    """One signal, for the outside: decimals, times as texts; who gave it is nobody's business."""
+
+    id: int
+    exchange: str
+    symbol: str
+    timeframe: str | None
+    signal_type: SignalType
+    confidence: float
+    entry_price: float | None
+    target_price: float | None
+    stop_loss: float | None
+    ml_score: float | None
+    reason: str | dict[str, Any] | None
+    source: Source
+    status: Status
+    outcome: Outcome | None
+    close_price: float | None
+    created_at: str
+    updated_at: str
+    expires_at: str
+    closed_at: str | None
+
+
+class SignalPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of signals."""
+
+    items: list[SignalView]
+    total: int
+    page: int
+    limit: int
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The days that have signals, the newest first, out of the last `days`."""
+
+    days: int
+    items: list[Day]
+
+
 class SignalsApi:
-    """The routes of signals. `delay_s` raises CommandError where a bearer's plan has nothing of an exchange."""
+    """Signals over HTTP. `delay_s` raises CommandError where a bearer's plan has nothing of an exchange."""
 
     def __init__(
         self,
@@ -112,7 +142,6 @@ class SignalsApi:
         broker: Broker,
         names: ChannelNames,
         engine: AsyncEngine,
-        verify: Verify,
         instruments: Callable[[], Instruments],
         delay_s: Callable[[Identity, str], int],
         clock: Clock = time.time,
@@ -120,7 +149,6 @@ class SignalsApi:
         self._broker = broker
         self._names = names
         self._engine = engine
-        self._verify = verify
         self._instruments = instruments
         self._delay_s = delay_s
         self._clock = clock
@@ -131,131 +159,132 @@ class SignalsApi:
         self._namespace = names.parse("signals:generated").namespace
 
     @property
-    def routes(self) -> list[Route]:
-        """To be mounted at `/api/v1`."""
+    def endpoints(self) -> list[Endpoint]:
+        """All of `/signals`."""
+        one, missing = "/signals/{id}", (ErrorCode.NOT_FOUND,)
         return [
-            Route("/signals", self.many, methods=["GET", "POST"]),
-            Route("/signals/stats/daily", self.stats),
-            Route("/signals/{id}", self.one, methods=["GET", "PUT", "DELETE"]),
+            Endpoint("GET", "/signals", self.find, scope=_READ, errors=_NO_SYMBOL),
+            Endpoint(
+                "POST", "/signals", self.create, scope=_WRITE, status=201, errors=(*_NO_SYMBOL, ErrorCode.CONFLICT)
+            ),
+            Endpoint("GET", "/signals/stats/daily", self.stats, scope=_READ, errors=_NO_SYMBOL),
+            Endpoint("GET", one, self.get, scope=_READ, errors=missing),
+            Endpoint("PUT", one, self.update, scope=_WRITE, errors=(*missing, ErrorCode.CONFLICT)),
+            Endpoint("DELETE", one, self.delete, scope=_WRITE, errors=missing),
         ]
 
-    async def many(self, request: Request) -> Response:
-        """`GET` and `POST signals`."""
-        return await (self._create(request) if request.method == "POST" else self._list(request))
+    async def stats(self, call: Call, query: StatsQuery) -> Statistics:
+        """How the signals of each day have done.
 
-    async def one(self, request: Request) -> Response:
-        """`GET`, `PUT` and `DELETE signals/:id`."""
-        match request.method:
-            case "PUT":
-                return await self._update(request)
-            case "DELETE":
-                return await self._delete(request)
-            case _:
-                return await self._get(request)
-
-    async def stats(self, request: Request) -> Response:
-        """`GET signals/stats/daily?days=7`: how the signals of each day have done, the newest day first."""
-        identity = await self._reader(request)
-        asked = query(request, StatsQuery)
-        exchange, symbol = self._instrument(identity, asked.exchange, asked.symbol)
+        The newest day first; days without signals are left out.
+        """
+        self._check_reader(call.caller)
+        exchange, symbol = self._instrument(call.caller, query.exchange, query.symbol)
         now_ms = int(self._clock() * 1000)
-        from_ms = day_start_ms(ist_day(now_ms)) - (asked.days - 1) * _DAY_MS
+        from_ms = day_start_ms(ist_day(now_ms)) - (query.days - 1) * _DAY_MS
         found = await daily(
             self._engine,
             from_s=from_ms // 1000,
             to_s=now_ms // 1000 + 1,
             exchange=exchange,
             symbol=symbol,
-            hidden=self._hidden(identity),
+            hidden=self._hidden(call.caller),
         )
-        return success({"days": asked.days, "items": found})
+        return Statistics(days=query.days, items=found)
 
-    async def _list(self, request: Request) -> Response:
-        identity = await self._reader(request)
-        asked = query(request, SignalsQuery)
-        exchange, symbol = self._instrument(identity, asked.exchange, asked.symbol)
+    async def find(self, call: Call, query: SignalsQuery) -> SignalPage:
+        """Signals, a page at a time.
+
+        `from` is inclusive and `to` exclusive, both ISO 8601 or Unix seconds. The newest come first, unless `sort` and
+        `order` say otherwise.
+        """
+        self._check_reader(call.caller)
+        exchange, symbol = self._instrument(call.caller, query.exchange, query.symbol)
         wanted = Wanted(
             exchange=exchange,
-            hidden=self._hidden(identity),
+            hidden=self._hidden(call.caller),
             symbol=symbol,
-            timeframe=asked.timeframe,
-            signal_type=asked.signal_type,
-            status=asked.status,
-            source=asked.source,
-            min_confidence=asked.min_confidence,
-            from_s=None if asked.since is None else moment_of(asked.since, "?from"),
-            to_s=None if asked.to is None else moment_of(asked.to, "?to"),
+            timeframe=query.timeframe,
+            signal_type=query.signal_type,
+            status=query.status,
+            source=query.source,
+            min_confidence=query.min_confidence,
+            from_s=None if query.since is None else moment_of(query.since, "?from"),
+            to_s=None if query.to is None else moment_of(query.to, "?to"),
         )
-        sort = asked.sorted_by("created_at", *SORTS)
+        sort = query.sorted_by("created_at", *SORTS)
         found, total = await self._store.find(
-            wanted, page=asked.page, limit=asked.limit, sort=sort, descending=asked.order != "asc"
+            wanted, page=query.page, limit=query.limit, sort=sort, descending=query.order != "asc"
         )
-        return success(asked.of([_shown(one) for one in found], total))
+        return SignalPage(**query.of([_shown(one) for one in found], total))
 
-    async def _get(self, request: Request) -> Response:
-        identity = await self._reader(request)
-        query(request, NothingQuery)
-        signal = await self._store.get(_id(request))
-        if signal.exchange in self._hidden(identity):
+    async def get(self, call: Call) -> SignalView:
+        """One signal."""
+        self._check_reader(call.caller)
+        signal = await self._store.get(_id(call))
+        if signal.exchange in self._hidden(call.caller):
             raise _not_found(signal.id)
-        return success(_shown(signal))
+        return _shown(signal)
 
-    async def _create(self, request: Request) -> Response:
-        identity = await self._writer(request)
-        asked = await body(request, SignalBody)
-        channel = self._channel(asked.exchange, asked.symbol, place="$.exchange")
+    async def create(self, call: Call, body: SignalBody) -> SignalView:
+        """Give a signal, as servers do.
+
+        It goes into the database first, then to its two channels. It stands until `expires_at`, or for a day.
+        """
+        self._check_writer(call.caller)
+        channel = self._channel(body.exchange, body.symbol, place="$.exchange")
         await self._require(channel)
-        self._check_reason(asked.reason)
+        self._check_reason(body.reason)
         draft = Draft(
             exchange=channel.exchange or "",
             symbol=channel.symbol or "",
-            signal_type=asked.signal_type,
-            confidence=asked.confidence,
-            timeframe=asked.timeframe,
-            entry_price=_scaled(asked.entry_price),
-            target_price=_scaled(asked.target_price),
-            stop_loss=_scaled(asked.stop_loss),
-            ml_score=asked.ml_score,
-            reason=asked.reason,
-            created_by=identity.user,
-            expires_at=self._now_s() + LIFETIME_S if asked.expires_at is None else self._future(asked.expires_at),
+            signal_type=body.signal_type,
+            confidence=body.confidence,
+            timeframe=body.timeframe,
+            entry_price=_scaled(body.entry_price),
+            target_price=_scaled(body.target_price),
+            stop_loss=_scaled(body.stop_loss),
+            ml_score=body.ml_score,
+            reason=body.reason,
+            created_by=call.caller.user,
+            expires_at=self._now_s() + LIFETIME_S if body.expires_at is None else self._future(body.expires_at),
         )
-        return success(_shown(await self._worker.create(draft)), 201)
+        return _shown(await self._worker.create(draft))
 
-    async def _update(self, request: Request) -> Response:
-        identity = await self._writer(request)
-        asked = await body(request, ChangesBody)
-        self._check_reason(None if asked.reason is UNSET else asked.reason)
+    async def update(self, call: Call, body: ChangesBody) -> SignalView:
+        """Change a signal, or close it.
+
+        What is not named stays. `close_price` goes with the status CLOSED.
+        """
+        self._check_writer(call.caller)
+        self._check_reason(None if body.reason is UNSET else body.reason)
         changes = Changes(
-            confidence=asked.confidence,
-            entry_price=_scaled(asked.entry_price),
-            target_price=_scaled(asked.target_price),
-            stop_loss=_scaled(asked.stop_loss),
-            reason=asked.reason,
-            expires_at=UNSET if asked.expires_at is UNSET else self._future(asked.expires_at),
-            status=asked.status,
-            close_price=_scaled(asked.close_price),
+            confidence=body.confidence,
+            entry_price=_scaled(body.entry_price),
+            target_price=_scaled(body.target_price),
+            stop_loss=_scaled(body.stop_loss),
+            reason=body.reason,
+            expires_at=UNSET if body.expires_at is UNSET else self._future(body.expires_at),
+            status=body.status,
+            close_price=_scaled(body.close_price),
         )
-        return success(_shown(await self._store.update(_id(request), changes, by=identity.user, now_s=self._now_s())))
+        return _shown(await self._store.update(_id(call), changes, by=call.caller.user, now_s=self._now_s()))
 
-    async def _delete(self, request: Request) -> Response:
-        identity = await self._writer(request)
-        await self._store.delete(_id(request), by=identity.user, now_s=self._now_s())
-        return success({})
+    async def delete(self, call: Call) -> Nothing:
+        """Delete a signal."""
+        self._check_writer(call.caller)
+        await self._store.delete(_id(call), by=call.caller.user, now_s=self._now_s())
+        return Nothing()
 
     # -- who and what -------------------------------------------------------------------------------------------------
 
-    async def _reader(self, request: Request) -> Identity:
-        """Who asks, and may hear signals; who may give them may read them, whatever the plan."""
-        identity = await bearer(request, self._verify)
+    def _check_reader(self, identity: Identity) -> None:
+        """Lets pass who may hear signals; and who may give them may read them, whatever the plan."""
         if identity.role is not Role.PUBLISHER:
             allow(identity, "history", namespace=self._namespace.name, access=self._namespace.access)
-        return identity
 
-    async def _writer(self, request: Request) -> Identity:
-        identity = await bearer(request, self._verify)
+    def _check_writer(self, identity: Identity) -> None:
         allow_server(identity, namespace=self._namespace.name, access=self._namespace.access)
-        return identity
 
     def _hidden(self, identity: Identity) -> tuple[str, ...]:
         """The exchanges of which the bearer's plan has nothing."""
@@ -320,8 +349,8 @@ async def _no_candles(*_: object) -> Sequence[Any]:
     return ()
 
 
-def _id(request: Request) -> int:
-    text: str = request.path_params["id"]
+def _id(call: Call) -> int:
+    text = call.path("id")
     if not _ID.fullmatch(text):
         raise _not_found(text[:40])
     return int(text)
@@ -331,29 +360,28 @@ def _not_found(signal_id: int | str) -> CommandError:
     return CommandError(ErrorCode.NOT_FOUND, f"There is no signal {signal_id}")
 
 
-def _shown(signal: Signal) -> dict[str, Any]:
-    """A signal for the outside: decimals, times as texts; who gave it is nobody's business."""
-    fields = {name: getattr(signal, name) for name in _PLAIN}
-    prices = {name: _decimal(getattr(signal, name)) for name in _PRICES}
-    times = {name: _text(getattr(signal, name)) for name in _TIMES}
-    return fields | prices | times
-
-
-_PLAIN = (
-    "id",
-    "exchange",
-    "symbol",
-    "timeframe",
-    "signal_type",
-    "confidence",
-    "ml_score",
-    "reason",
-    "source",
-    "status",
-    "outcome",
-)
-_PRICES = ("entry_price", "target_price", "stop_loss", "close_price")
-_TIMES = ("created_at", "updated_at", "expires_at", "closed_at")
+def _shown(signal: Signal) -> SignalView:
+    return SignalView(
+        id=signal.id,
+        exchange=signal.exchange,
+        symbol=signal.symbol,
+        timeframe=signal.timeframe,
+        signal_type=signal.signal_type,
+        confidence=signal.confidence,
+        entry_price=_decimal(signal.entry_price),
+        target_price=_decimal(signal.target_price),
+        stop_loss=_decimal(signal.stop_loss),
+        ml_score=signal.ml_score,
+        reason=signal.reason,
+        source=signal.source,
+        status=signal.status,
+        outcome=signal.outcome,
+        close_price=_decimal(signal.close_price),
+        created_at=_text(signal.created_at),
+        updated_at=_text(signal.updated_at),
+        expires_at=_text(signal.expires_at),
+        closed_at=None if signal.closed_at is None else _text(signal.closed_at),
+    )
 
 
 def _scaled(price: Any) -> Any:
@@ -365,5 +393,5 @@ def _decimal(price: int | None) -> float | None:
     return None if price is None else price / PRICE_SCALE
 
 
-def _text(seconds: int | None) -> str | None:
-    return None if seconds is None else ist_text(seconds * 1000)
+def _text(seconds: int) -> str:
+    return ist_text(seconds * 1000)

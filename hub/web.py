@@ -4,6 +4,7 @@ import asyncio
 import logging
 import resource
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from itertools import islice
@@ -12,27 +13,27 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from auth.identity import Identity, Plan
+from auth.account import Status
+from auth.accounts import Accounts
+from auth.api_keys import ApiKeys, Owner
+from auth.identity import Plan, Role, is_account_id
 from auth.jwks import RemoteKeys, read_public_key
+from auth.passwords import Passwords
+from auth.permissions import Permissions
 from auth.plans import Plans
-from auth.revocations import NotDurable, Revocation, Revocations, decode_revocation, encode_revocation
 from auth.tickets import Tickets
-from auth.tokens import Reason, TokenIssuer, TokenRefused, TokenVerifier
+from auth.tokens import TokenIssuer, TokenVerifier
 from channels.broker import Broker
 from channels.broker_redis import RedisBroker
 from channels.channel import Channel, ChannelNames
 from channels.demand import Demand
 from channels.fanout import Fanout
-from channels.namespace import CONTROL, Policy
 from channels.registry import Registry
 from channels.shape import Update
-from feeds.candles.history import CandleHistory
-from feeds.configuration import Configuration
 from feeds.indicators.indicator import parse
 from feeds.instruments import SIMULATED, Instruments
 from feeds.interest import places_of
@@ -40,36 +41,30 @@ from feeds.listings.directory import directory_of
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.masters import VENDORS
 from hub import database
-from hub.admin_api import AdminApi
+from hub.api import Ground, HttpApi
+from hub.client_address import networks
+from hub.config_sections import LimitsSection
 from hub.connections import Connections, Limits, Origins
+from hub.edge import middleware
 from hub.envelope import EXCEPTION_HANDLERS
 from hub.feed_board import REFUSALS, FeedBoard
-from hub.http import Api, Health, Page
-from hub.market_api import MarketApi
-from hub.metrics import Metrics
+from hub.http import Check, Health, Page
+from hub.metrics import RequestCounter
 from hub.parts import Part
+from hub.runtime import Runtime
 from hub.secret import public_key_pem
 from hub.session import Services
-from hub.signals_api import SignalsApi
-from schemas.errors import CloseCode, CommandError, ErrorCode, SettingsError, Unavailable
+from hub.standing import Standing
+from hub.web_metrics import metrics_of
+from schemas.errors import SettingsError, Unavailable
 from schemas.settings import Settings
 
 log = logging.getLogger("tickhub.hub.web")
-
-REVOCATIONS = Channel(name="control:revocations", namespace=CONTROL)
-
-POLL_S = 1.0
-"""How often the database is asked for revocations of which no message has come."""
 
 INSTRUMENTS_POLL_S = 15.0
 """How often the database is asked whether a broker's list is new."""
 
 MAX_SHOWN = 100
-
-_ALL_SIGNALS = "signals:generated"
-
-PURGE_EVERY = 600
-"""Polls between two clearings of what has ended anyway."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _DEMO_TOKEN_S = 12 * 3600.0
@@ -105,10 +100,10 @@ class Web:
         names: ChannelNames,
         engine: AsyncEngine,
         instruments: Instruments,
-        plans: Plans | None = None,
+        plans: Plans,
+        runtime: Runtime,
     ) -> None:
         self._settings = settings
-        self._plans = plans or Plans()
         self._secret = secret
         self._broker = broker
         self._engine = engine
@@ -118,31 +113,33 @@ class Web:
         self.registry = Registry(broker, self.fanout)
         self._demand = Demand(self.registry, broker)
         self._board = FeedBoard(self.registry, broker, listed=self._listed, always=places_of(settings.feed_symbols))
-        self.revocations = Revocations(engine)
-        self._revocations_tried = asyncio.Event()
         self._remote_keys = RemoteKeys(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
-        self._verifier = TokenVerifier(
-            secret=secret,
-            public_key=_public_key(settings.jwt_public_key) if settings.jwt_public_key else None,
-            remote_keys=self._remote_keys,
-            audience=settings.jwt_audience,
-            issuer=settings.jwt_issuer,
-        )
         self._tickets = Tickets(secret, broker.claim)
+        self.accounts = Accounts(engine, passwords=Passwords(), wall=time.time)
+        self._keys = ApiKeys(engine, wall=time.time, account_of=self._owner)
+        self.standing = Standing(
+            engine=engine,
+            broker=broker,
+            registry=self.registry,
+            verifier=self._verifier(),
+            tickets=self._tickets,
+            keys=self._keys.verify,
+        )
+        self.permissions = Permissions(plans)
         self._services = Services(
             registry=self.registry,
             broker=broker,
             names=names,
-            verify=self.verify,
+            verify=self.standing.verify,
             known_symbol=self._may_exist,
             heartbeat_s=settings.heartbeat_interval_s,
-            delay_of=self._delay_of,
+            permissions=self.permissions,
             refusal=self._board.refusal,
             indicator_names=_indicator_names,
         )
         self.connections = Connections(
             self._services,
-            redeem=self._redeem,
+            redeem=self.standing.redeem,
             origins=Origins(settings.cors_origin),
             limits=Limits(
                 connections=settings.max_connections or _descriptor_limit(),
@@ -151,8 +148,12 @@ class Web:
             ),
         )
         self._feeds_status = names.parse("status:feeds")
-        self.metrics = self._metrics()
-        self.app = self._app(names)
+        self.metrics = metrics_of(self.connections, self.registry, self.fanout, broker)
+        self._checks: dict[str, Check] = {"broker": broker.check, "database": lambda: database.check(engine)}
+        self._requests: Counter[str] = Counter()
+        self.api = HttpApi(self._ground(secret, names))
+        self._follow_configuration(runtime, names)
+        self.app = self._app()
 
     @property
     def parts(self) -> list[Part]:
@@ -161,10 +162,11 @@ class Web:
             ("web.listen", lambda: self._broker.listen(self.registry)),
             ("web.registry", self.registry.run),
             ("web.connections", self.connections.run),
-            ("web.revocations", self._follow_revocations),
+            ("web.standing", lambda: self.standing.run(self.connections)),
             ("web.status", self._follow_status),
             ("web.demand", self._demand.run),
             ("web.feed_board", self._board.run),
+            *self.api.parts,
         ]
         if any(name in VENDORS for name in self._settings.feed):
             parts.append(("web.instruments", self._follow_instruments))
@@ -172,72 +174,58 @@ class Web:
             parts.append(("web.keys", self._remote_keys.run))
         return parts
 
-    # -- tokens ---------------------------------------------------------------------------------------------------
+    def _verifier(self) -> TokenVerifier:
+        settings = self._settings
+        return TokenVerifier(
+            secret=self._secret,
+            public_key=_public_key(settings.jwt_public_key) if settings.jwt_public_key else None,
+            remote_keys=self._remote_keys,
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+        )
 
-    async def verify(self, token: str) -> Identity:
-        """The bearer of a token that is good and has not been revoked."""
-        return await self._unrevoked(await self._verifier.verify(token))
+    async def _owner(self, user: str) -> Owner | None:
+        """Whose key it is, by what the account says now; one that is gone is not active."""
+        account = await self.accounts.get(user)
+        if account is not None:
+            return Owner(plan=account.plan, role=account.role, active=account.status is Status.ACTIVE)
+        return Owner(plan=Plan.FREE, role=Role.USER, active=False) if is_account_id(user) else None
 
-    async def _redeem(self, ticket: str) -> Identity:
-        return await self._unrevoked(await self._tickets.redeem(ticket))
+    def _follow_configuration(self, runtime: Runtime, names: ChannelNames) -> None:
+        """Let what administrators set at run time count here, and on open sockets."""
 
-    async def _unrevoked(self, identity: Identity) -> Identity:
-        """The identity, judged once the list has been read, or the database turned out to be away."""
-        if not self._revocations_tried.is_set():
-            await self._revocations_tried.wait()
-        if self.revocations.is_revoked(identity):
-            raise TokenRefused(Reason.REVOKED)
-        return identity
+        def limits(section: LimitsSection) -> None:
+            self.api.apply_limits(section)
+            per_user = section.max_connections_per_user
+            self.connections.limit_users(self._settings.max_connections_per_user if per_user is None else per_user)
 
-    async def revoke(self, identity: Identity) -> Revocation:
-        """Revoke a token: in the database, here, and by a message to every other instance.
+        runtime.follow_namespaces(names, self.registry)
+        runtime.follow_plans(self.permissions.plans)
+        runtime.follow_limits(limits)
+        runtime.on_applied.append(self.connections.reapply)
+        self.standing.on_configuration.append(runtime.ring)
 
-        The message only rings the bell: an instance that misses it finds the row within POLL_S. Raises Unavailable
-        where it could not be kept; it holds all the same, on every instance that lives.
-        """
-        try:
-            revocation = await self.revocations.revoke_token(identity)
-        except NotDurable as exc:
-            await self._announce(exc.revocation)
-            raise
-        await self._announce(revocation)
-        return revocation
-
-    async def _announce(self, revocation: Revocation) -> None:
-        try:
-            await self._broker.publish(REVOCATIONS, encode_revocation(revocation))
-        except Unavailable as exc:
-            log.warning("revocation.unannounced", extra={"what": exc.what})
-
-    def _revoked(self, revocation: Revocation) -> None:
-        self.connections.disconnect_where(revocation.ends, CloseCode.INVALID_TOKEN)
-
-    async def _follow_revocations(self) -> None:
-        self.revocations.on_revoked.append(self._revoked)
-        await self.registry.watch(REVOCATIONS, self._hear_revocation)
-        migrated = False
-        polls = 0
-        while True:
-            try:
-                if not migrated:
-                    await database.migrate(self._engine)
-                    await self.revocations.load()
-                    migrated = True
-                elif polls % PURGE_EVERY == 0:
-                    await self.revocations.purge()
-                else:
-                    await self.revocations.poll()
-            except Unavailable as exc:
-                log.warning("revocations.unread", extra={"what": exc.what, "why": exc.why})
-            self._revocations_tried.set()
-            polls += 1
-            await asyncio.sleep(POLL_S)
-
-    def _hear_revocation(self, update: Update) -> None:
-        try:
-            self.revocations.apply(decode_revocation(update.payload))
-        except ValueError:
-            log.warning("revocation.unreadable")
+    def _ground(self, secret: str, names: ChannelNames) -> Ground:
+        broker = self._broker
+        return Ground(
+            settings=self._settings,
+            secret=secret,
+            engine=self._engine,
+            broker=broker,
+            names=names,
+            permissions=self.permissions,
+            registry=self.registry,
+            fanout=self.fanout,
+            connections=self.connections,
+            standing=self.standing,
+            tickets=self._tickets,
+            accounts=self.accounts,
+            keys=self._keys,
+            instruments=lambda: self.instruments,
+            checks=self._checks,
+            broker_lag_s=lambda: broker.lag_s if isinstance(broker, RedisBroker) else 0.0,
+            requests=self._requests,
+        )
 
     # -- status ---------------------------------------------------------------------------------------------------
 
@@ -269,42 +257,14 @@ class Web:
 
     # -- the application ------------------------------------------------------------------------------------------
 
-    def _app(self, names: ChannelNames) -> Starlette:
-        api = Api(
-            broker=self._broker,
-            names=names,
-            verify=self.verify,
-            tickets=self._tickets,
-            revoke=self.revoke,
-        )
-        market = MarketApi(
-            broker=self._broker,
-            names=names,
-            verify=self.verify,
-            instruments=lambda: self.instruments,
-            history=CandleHistory(self._engine),
-            delay_of=self._delay_of,
-        )
-        signals = SignalsApi(
-            broker=self._broker,
-            names=names,
-            engine=self._engine,
-            verify=self.verify,
-            instruments=lambda: self.instruments,
-            delay_s=self._plans.delay_s,
-        )
-        admin = AdminApi(configuration=Configuration(self._engine, wall=time.time), verify=self.verify)
-        health = Health(
-            checks={"broker": self._broker.check, "database": lambda: database.check(self._engine)},
-            facts=self._facts,
-        )
+    def _app(self) -> Starlette:
+        health = Health(checks=self._checks, facts=self._facts)
         page = Page(symbols=self._shown, demo_token=self._demo_token)
+        trusted = networks(self._settings.trusted_proxies)
         return _App(
             self.connections,
             routes=[
-                Mount("/api/v1/market", routes=market.routes),
-                Mount("/api/v1/admin", routes=admin.routes),
-                Mount("/api/v1", routes=[*api.routes, *signals.routes]),
+                *self.api.routes,
                 Route("/health", health.health),
                 Route("/health/detailed", health.detailed),
                 Route("/metrics", self.metrics.answer),
@@ -313,13 +273,8 @@ class Web:
             ],
             exception_handlers=EXCEPTION_HANDLERS,
             middleware=[
-                Middleware(
-                    CORSMiddleware,
-                    allow_origins=self._settings.cors_origin,
-                    allow_methods=["GET", "POST", "PUT", "DELETE"],
-                    allow_headers=["Authorization", "Content-Type"],
-                    max_age=600,
-                )
+                *middleware(origins=self._settings.cors_origin, trusted=trusted),
+                Middleware(RequestCounter, counts=self._requests),
             ],
         )
 
@@ -347,17 +302,6 @@ class Web:
     def _listed(self, channel: Channel) -> bool:
         return self.instruments.get(channel.exchange or "", channel.symbol or "") is not None
 
-    def _delay_of(self, identity: Identity, channel: Channel) -> int:
-        if channel.exchange is None:
-            if channel.name == _ALL_SIGNALS and self._plans.withholds(identity):
-                raise CommandError(
-                    ErrorCode.PERMISSION_DENIED,
-                    f"{_ALL_SIGNALS} holds signals of exchanges that the plan {identity.plan} does not have",
-                )
-            return 0
-        delay_s = self._plans.delay_s(identity, channel.exchange)
-        return delay_s if channel.namespace.policy is Policy.LATEST else 0
-
     def _facts(self) -> dict[str, Any]:
         return {
             "connections": len(self.connections),
@@ -365,42 +309,6 @@ class Web:
             "loop_lag_ms": round(self.connections.loop_lag_s * 1000, 2),
             "feeds": self.connections.feeds,
         }
-
-    def _metrics(self) -> Metrics:
-        metrics, connections, registry, fanout = Metrics(), self.connections, self.registry, self.fanout
-        metrics.gauge("connections", "Authenticated sockets now.", lambda: len(connections))
-        metrics.gauge("subscriptions", "Channels heard, summed over sockets.", connections.subscription_count)
-        metrics.gauge("channels", "Channels that somebody hears here.", lambda: registry.channel_count)
-        metrics.counter("opened", "Sockets that were let in.", lambda: connections.opened)
-        metrics.counter("publications", "Publications that came from the broker.", lambda: registry.publications)
-        metrics.counter("deliveries", "Publications written, summed over sockets.", lambda: fanout.deliveries)
-        metrics.counter("sent_bytes", "Bytes of publications written.", lambda: fanout.bytes)
-        metrics.counter("conflated", "Updates that slow or rate-limited sockets were spared.", lambda: fanout.conflated)
-        metrics.counter("slow_closes", "Sockets closed for reading too slowly.", lambda: connections.closed[3008])
-        metrics.counter_by(
-            "closes",
-            "Sockets that ended, by close code.",
-            "code",
-            lambda: {str(code): float(count) for code, count in connections.closed.items()},
-        )
-        metrics.counter("gaps_filled", "Gaps in log channels filled from history.", lambda: registry.gaps_filled)
-        metrics.counter("gaps_told", "Gaps in log channels told to subscribers.", lambda: registry.gaps_told)
-        metrics.gauge("loop_lag_seconds", "How late the event loop last was.", lambda: connections.loop_lag_s)
-        broker = self._broker
-        if isinstance(broker, RedisBroker):
-            metrics.gauge("broker_connected", "1 while Redis is heard.", lambda: float(broker.connected))
-            metrics.gauge("broker_lag_seconds", "Round trip of the last probe through Redis.", lambda: broker.lag_s)
-            metrics.counter("broker_messages", "Messages that came from Redis.", lambda: broker.received)
-            metrics.counter_by(
-                "outsiders_rejected",
-                "Raw publications in Redis that were dropped, by reason.",
-                "reason",
-                lambda: {reason: float(count) for reason, count in broker.raw_rejected.items()},
-            )
-        else:
-            metrics.gauge("broker_connected", "1: the broker is in this process.", lambda: 1.0)
-            metrics.gauge("broker_lag_seconds", "0: the broker is in this process.", lambda: 0.0)
-        return metrics
 
 
 def _indicator_names(asked: Sequence[str]) -> tuple[str, ...]:

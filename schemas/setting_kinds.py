@@ -170,6 +170,14 @@ def _origins(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_origin(part.strip()) for part in text.split(",")))
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    expected = "expected addresses or networks such as 10.0.0.7 or 10.0.0.0/8, comma separated"
+    try:
+        return tuple(dict.fromkeys(str(ipaddress.ip_network(part.strip())) for part in text.split(",")))
+    except ValueError:
+        raise ValueError(expected) from None
+
+
 def _names_hosts(text: str, schemes: tuple[str, ...], several: str) -> bool:
     """Whether `text` has one of the schemes, then a host, and nothing that a bare `/`, `?` or `@` has torn apart."""
     try:
@@ -207,6 +215,19 @@ def secret(*, min_chars: int = 1) -> Kind[Secret]:
     )
 
 
+def secrets(*, min_chars: int) -> Kind[tuple[Secret, ...]]:
+    """Texts that nobody may see, comma separated."""
+    one = secret(min_chars=min_chars)
+
+    def parse(text: str) -> tuple[Secret, ...]:
+        found = tuple(one.parse(part.strip()) for part in text.split(","))
+        if len(set(found)) < len(found):
+            raise ValueError("expected each at most once")
+        return found
+
+    return Kind(words=f"secrets, comma separated, each {min_chars} characters or more", parse=parse, secret=True)
+
+
 def _pem_or_path(text: str) -> str:
     if "-----BEGIN" not in text:
         return text
@@ -237,6 +258,7 @@ PATH = Kind(words="path", parse=_path)
 HOST = Kind(words="address or host name", parse=_host)
 PREFIX = Kind(words="text", parse=_prefix)
 WEB_URL = Kind(words="URL", parse=_web_url)
+NETWORKS = Kind(words="addresses and networks, comma separated", parse=_networks)
 ORIGINS = Kind(words="origins, comma separated, or `*`", parse=_origins)
 PUBLIC_KEY = Kind(words="PEM, or the path of one", parse=_pem_or_path, secret=True)
 """No secret, but whoever pastes the wrong half of a pair must not see it in a message."""

@@ -7,7 +7,7 @@ else is handed values.
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -25,6 +25,7 @@ FEEDS = ("simulator", "replay", "kite", "upstox", "angel", "dhan", "fyers", "sho
 SERVER = "Server"
 STORAGE = "Storage and broker"
 TOKENS = "Tokens"
+SIGN_IN = "Sign-in with another account"
 LIMITS = "Limits"
 SOURCES = "Prices"
 EMAIL = "E-mail"
@@ -54,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             SERVER,
             kinds.WEB_URL,
-            "Where the world reaches this server; for callbacks and unsubscribe links. Not used yet.",
+            "Where the world reaches this server; links in mail lead there. Empty: `http://HOST:PORT`.",
         ),
     ]
     cors_origin: Annotated[
@@ -65,6 +66,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             SERVER,
             kinds.ORIGINS,
             "Web pages from where browsers may call, over HTTP and WebSocket. Empty: only this server's own.",
+        ),
+    ]
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _means(
+            "TRUSTED_PROXIES",
+            "",
+            SERVER,
+            kinds.NETWORKS,
+            "The proxies before this server, whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
         ),
     ]
     redis_url: Annotated[
@@ -103,11 +114,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Signs the tokens. Required with `DATABASE_URL` or `REDIS_URL`; else made and kept in `DATA_DIR`.",
         ),
     ]
+    encryption_keys: Annotated[
+        tuple[Secret, ...],
+        _means(
+            "ENCRYPTION_KEYS",
+            "",
+            TOKENS,
+            kinds.secrets(min_chars=32),
+            "Seal the secrets in the database, the newest first; `python -m hub rotate-keys` makes the others "
+            "superfluous. Empty: a key derived from `JWT_SECRET`, which then must not change, or one kept in "
+            "`DATA_DIR`.",
+        ),
+    ]
     jwt_access_expiry_s: Annotated[
         Seconds, _means("JWT_ACCESS_EXPIRY", "15m", TOKENS, _SPAN, "How long an access token is valid.")
     ]
     jwt_refresh_expiry_s: Annotated[
-        Seconds, _means("JWT_REFRESH_EXPIRY", "7d", TOKENS, _SPAN, "How long a refresh token is valid. Not used yet.")
+        Seconds, _means("JWT_REFRESH_EXPIRY", "7d", TOKENS, _SPAN, "How long a refresh token is valid.")
     ]
     jwt_jwks_url: Annotated[
         str | None,
@@ -123,6 +146,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jwt_issuer: Annotated[
         str | None, _means("JWT_ISSUER", "", TOKENS, kinds.TEXT, "The issuer that such tokens must name.")
     ]
+    oidc_issuer: Annotated[
+        str | None,
+        _means(
+            "OIDC_ISSUER",
+            "",
+            SIGN_IN,
+            kinds.WEB_URL,
+            "Whose accounts may sign in here by OpenID Connect, such as `https://accounts.google.com`. Empty: none.",
+        ),
+    ]
+    oidc_client_id: Annotated[
+        str | None, _means("OIDC_CLIENT_ID", "", SIGN_IN, kinds.TEXT, "What it calls us. Required with `OIDC_ISSUER`.")
+    ]
+    oidc_client_secret: Annotated[
+        Secret | None, _means("OIDC_CLIENT_SECRET", "", SIGN_IN, kinds.secret(), "The password for that, if any.")
+    ]
+    oidc_name: Annotated[str, _means("OIDC_NAME", "Google", SIGN_IN, kinds.TEXT, "What users call it, for the button.")]
     rate_limit_max: Annotated[
         int,
         _means(
@@ -130,11 +170,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "100",
             LIMITS,
             kinds.integer(1, 1_000_000_000),
-            "How many HTTP requests a caller has in each window. Not used yet.",
+            "How many HTTP requests a user, a key, or an address without a token has in each window.",
         ),
     ]
     rate_limit_time_window_s: Annotated[
-        Seconds, _means("RATE_LIMIT_TIME_WINDOW", "15m", LIMITS, _SPAN, "How long that window is. Not used yet.")
+        Seconds, _means("RATE_LIMIT_TIME_WINDOW", "15m", LIMITS, _SPAN, "How long that window is.")
+    ]
+    login_rate_limit_max: Annotated[
+        int,
+        _means(
+            "LOGIN_RATE_LIMIT_MAX",
+            "10",
+            LIMITS,
+            kinds.integer(1, 1_000_000_000),
+            "How many times an address may try to log in or to register in such a window.",
+        ),
     ]
     plans_file: Annotated[
         Path | None,
@@ -287,29 +337,48 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             EMAIL,
             kinds.HOST,
-            "The mail server. Empty: mail goes to files in `DATA_DIR`. Not used yet.",
+            "The mail server. Empty: mail goes to files in `DATA_DIR/outbox`.",
         ),
     ]
-    smtp_port: Annotated[int, _means("SMTP_PORT", "587", EMAIL, kinds.integer(1, 65535), "Its port. Not used yet.")]
-    smtp_user: Annotated[str | None, _means("SMTP_USER", "", EMAIL, kinds.TEXT, "Who we are to it. Not used yet.")]
+    smtp_port: Annotated[
+        int,
+        _means(
+            "SMTP_PORT",
+            "587",
+            EMAIL,
+            kinds.integer(1, 65535),
+            "Its port. 465: TLS from the start; any other: STARTTLS where the server offers it.",
+        ),
+    ]
+    smtp_user: Annotated[str | None, _means("SMTP_USER", "", EMAIL, kinds.TEXT, "Who we are to it.")]
     smtp_password: Annotated[
-        Secret | None, _means("SMTP_PASSWORD", "", EMAIL, kinds.secret(), "The password for that. Not used yet.")
+        Secret | None, _means("SMTP_PASSWORD", "", EMAIL, kinds.secret(), "The password for that.")
     ]
     smtp_from: Annotated[
-        str | None, _means("SMTP_FROM", "", EMAIL, kinds.TEXT, "The sender of all mail. Not used yet.")
+        str | None,
+        _means(
+            "SMTP_FROM",
+            "",
+            EMAIL,
+            kinds.TEXT,
+            "The sender of all mail, `Name <address>`; the name is the service's. Required with `SMTP_HOST`.",
+        ),
     ]
     twilio_account_sid: Annotated[
-        str | None, _means("TWILIO_ACCOUNT_SID", "", PHONE, kinds.TEXT, "The Twilio account. Not used yet.")
+        str | None,
+        _means(
+            "TWILIO_ACCOUNT_SID",
+            "",
+            PHONE,
+            kinds.TEXT,
+            "The Twilio account. Empty: SMS go to files in `DATA_DIR/outbox`.",
+        ),
     ]
     twilio_auth_token: Annotated[
         Secret | None,
-        _means(
-            "TWILIO_AUTH_TOKEN", "", PHONE, kinds.secret(), "Its token, which also signs the callbacks. Not used yet."
-        ),
+        _means("TWILIO_AUTH_TOKEN", "", PHONE, kinds.secret(), "Its token, which also signs the callbacks."),
     ]
-    twilio_from: Annotated[
-        str | None, _means("TWILIO_FROM", "", PHONE, kinds.TEXT, "The number that sends and calls. Not used yet.")
-    ]
+    twilio_from: Annotated[str | None, _means("TWILIO_FROM", "", PHONE, kinds.TEXT, "The number that sends and calls.")]
     twilio_messaging_service_sid: Annotated[
         str | None,
         _means(
@@ -317,7 +386,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             PHONE,
             kinds.TEXT,
-            "The messaging service that sends instead. Not used yet.",
+            "The messaging service that sends instead.",
         ),
     ]
     twilio_base_url: Annotated[
@@ -327,7 +396,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             PHONE,
             kinds.WEB_URL,
-            "Another address of the API. Empty: Twilio's own. Not used yet.",
+            "Another address of the API. Empty: Twilio's own.",
         ),
     ]
     ml_service_url: Annotated[
@@ -401,7 +470,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 def _definitions() -> Iterator[Setting]:
     for field, hint in get_type_hints(Settings, include_extras=True).items():
         meta: Meta = hint.__metadata__[0]
-        empty = () if hint.__origin__ == tuple[str, ...] else None
+        empty = () if get_origin(hint.__origin__) is tuple else None
         yield Setting(field=field, description=meta.description or "", empty=empty, **(meta.extra or {}))
 
 
@@ -412,6 +481,14 @@ _NAMES = {setting.name for setting in SETTINGS}
 
 _OURS_ALONE = ("JWT_", "RATE_LIMIT_", "NAMESPACES_", "REPLAY_", "FLUSH_", "SIMULATOR_", "ML_SERVICE_", "CORS_")
 """Prefixes under which nobody else has variables, so that an unknown one is a mistake."""
+
+_NEEDS = (
+    ("SMTP_HOST", "SMTP_FROM"),
+    ("SMTP_USER", "SMTP_PASSWORD"),
+    ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"),
+    ("OIDC_ISSUER", "OIDC_CLIENT_ID"),
+)
+"""What makes no sense without the other."""
 
 _FEEDS_OWN = ("KITE_", "UPSTOX_", "ANGEL_", "DHAN_", "FYERS_", "SHOONYA_")
 """Prefixes of the feeds' credentials, which the feeds read themselves at every connect."""
@@ -466,6 +543,11 @@ def _missing(given: Mapping[str, str], values: Mapping[str, Any]) -> Iterator[st
         yield f"JWT_SECRET: required as soon as {' or '.join(shared)} is set; 32 characters or more"
     if "replay" in values.get("feed", ()) and "REPLAY_FILE" not in given:
         yield "REPLAY_FILE: required with FEED=replay"
+    for name, needed in _NEEDS:
+        if name in given and needed not in given:
+            yield f"{needed}: required with {name}"
+    if "TWILIO_ACCOUNT_SID" in given and not given.keys() & {"TWILIO_FROM", "TWILIO_MESSAGING_SERVICE_SID"}:
+        yield "TWILIO_FROM: required with TWILIO_ACCOUNT_SID, or TWILIO_MESSAGING_SERVICE_SID instead"
 
 
 def _service_link(name: str, value: str) -> bool:

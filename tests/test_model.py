@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from auth.identity import Identity, Plan
+from auth.plans import MAX_CHANNELS
 from channels.broker import Publication
 from channels.channel import Channel, ChannelNames
 from channels.fanout import Fanout
@@ -23,7 +24,7 @@ from channels.namespace import BUILT_IN, Namespace, Namespaces, Policy, Publishe
 from channels.registry import Registry
 from hub.codec import JSON, MESSAGEPACK, Codec
 from hub.frames import frames_in
-from hub.session import MAX_CHANNELS, Services, Session
+from hub.session import Services, Session
 from schemas import commands, publications
 from schemas.commands import Position
 from schemas.errors import CommandError, Disconnect, ErrorCode

@@ -1,4 +1,4 @@
-"""The first page, in a real browser."""
+"""The pages, in a real browser."""
 
 import asyncio
 import json
@@ -106,5 +106,34 @@ async def test_prices_move_in_a_browser_and_come_back_after_the_hub_was_away(tab
         await tab.until(f"{state} === 'live'")
         last = await tab.value(price)
         await tab.until(f"{price} !== {json.dumps(last)}")
+    finally:
+        await asyncio.to_thread(hub.close)
+
+
+@pytest.mark.timeout(120)
+async def test_the_documents_are_readable_and_ask_no_other_host(tab: Tab) -> None:
+    """Swagger UI shows every family of routes and tries one out, within the page's own policy."""
+    hub = HubProcess()
+    await asyncio.to_thread(hub.start)
+    try:
+        await tab.ask("Page.enable")
+        await tab.ask(
+            "Page.addScriptToEvaluateOnNewDocument",
+            source="window.refused = []; addEventListener('securitypolicyviolation', e => refused.push(e.blockedURI))",
+        )
+        await tab.ask("Page.navigate", url=f"{hub.url}/docs")
+        await tab.until("document.querySelectorAll('.opblock').length > 20")
+        shown = await tab.value("[...document.querySelectorAll('.opblock-tag')].map(tag => tag.dataset.tag)")
+        assert {"auth", "market", "signals", "admin", "system"} <= set(shown)
+        await tab.value("document.querySelector('[data-path=\\'/health\\']').click()")
+        await tab.until("document.querySelector('.try-out__btn')")
+        await tab.value("document.querySelector('.try-out__btn').click()")
+        await tab.until("document.querySelector('.execute')")
+        await tab.value("document.querySelector('.execute').click()")
+        await tab.until("document.querySelector('.live-responses-table')?.textContent.includes('uptime')")
+        asked = await tab.value("performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert len(asked) >= 5
+        assert {address for address in asked if not address.startswith((hub.url, "data:"))} == set()
+        assert await tab.value("refused") == []
     finally:
         await asyncio.to_thread(hub.close)

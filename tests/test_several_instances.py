@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from auth.identity import Plan, Role
 from tests.hub.live import WAIT_S, Client, Hub, HubProcess, bearer, position, request, running, token, until
 from tests.servers import RedisServer
 
@@ -282,3 +283,50 @@ async def test_logging_out_without_a_database_still_reaches_the_other_instance(t
         answer = await left.post("/api/v1/auth/logout", **header)
         assert (answer.status, answer.code) == (503, "NOT_AVAILABLE")
         assert await there.close_code(1.0) == 3500
+
+
+async def is_heard_in_real_time(client: Client, real_time: bool, within_s: float) -> None:
+    """Returns once the client's `market` channel is, or isn't. Raises TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while True:
+            listed = (await client.ask("subscriptions"))["subscriptions"]
+            (one,) = [one for one in listed if one["channel"] == "market:NSE:TCS"]
+            if ("delay" not in one) is real_time:
+                return
+            await asyncio.sleep(0.01)  # clients aren't told, they just hear otherwise
+
+
+@pytest.mark.parametrize("way", ["both", "redis alone", "database alone"])
+async def test_what_is_granted_here_is_had_there_within_a_second(
+    tmp_path: Path, own_redis: RedisServer, way: str
+) -> None:
+    (tmp_path / "plans.toml").write_text('[free]\nNSE = "15m"\n')
+    shared: dict[str, Any] = {"REDIS_URL": own_redis.url, "PLANS_FILE": str(tmp_path / "plans.toml")}
+    if way != "redis alone":
+        shared["DATA_DIR"] = str(tmp_path / "data")
+    async with (
+        running(tmp_path / "left", **shared) as left,
+        running(tmp_path / "right", **shared) as right,
+        left.client(user="7", plan="free") as here,
+        right.client(user="7", plan="free") as there,
+    ):
+        await until(lambda: left.broker.connected and right.broker.connected)  # type: ignore[attr-defined]
+        for client in (here, there):
+            await client.subscribe("market:TCS")
+        await left.publish("market:TCS", price=1)
+        if way == "database alone":
+            await asyncio.to_thread(own_redis.kill)
+        standing, within_s = left.web.standing, 2.0 if way == "database alone" else 1.0
+        for plan, code in ((Plan.PRO, None), (Plan.FREE, 2003)):
+            await standing.entitle(await standing.entitlements.grant("7", plan, Role.USER, "root"))
+            async with asyncio.timeout(within_s):
+                for client in (there, here):
+                    if code is not None and way != "database alone":
+                        ended = await client.hear("unsubscribed", within_s=within_s)
+                        assert (ended["channel"], ended["code"]) == ("depth:NSE:TCS", code)
+                    await is_heard_in_real_time(client, plan is Plan.PRO, within_s)
+                    if plan is Plan.PRO and way != "database alone":
+                        assert (await client.hear("market:update"))["price"] == 1.0
+            if plan is Plan.PRO and way != "database alone":
+                for client in (here, there):
+                    await client.subscribe("depth:TCS")

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.jwks import MAX_BYTES, RemoteKeys, read_key_set, read_public_key
-from auth.tokens import Reason, TokenIssuer, TokenRefused, TokenVerifier
+from auth.refusals import Reason, TokenRefused
+from auth.tokens import TokenIssuer, TokenVerifier
 from schemas.errors import Unavailable
 from tests.auth.keys import AUDIENCE, SECRET, KeyServer, foreign_token, jwk, private_key, public_pem
 
@@ -198,6 +199,19 @@ async def test_the_keys_are_fetched_again_after_their_time(server: KeyServer) ->
         while keys.find("ES256-0") is None:
             await keys._attempted.wait()
         assert keys.find("RS256-0") is None
+
+
+async def test_a_token_that_was_verified_before_goes_with_its_key(server: KeyServer) -> None:
+    async with fetching(server, refresh_s=0.02) as (verifier, keys), asyncio.timeout(5):
+        token, own = foreign_token("RS256"), TokenIssuer(SECRET, 900).issue("7")
+        assert await verifier.verify(token) == verifier.verify_now(token)
+        server.show(jwk("ES256"))
+        while keys.find("ES256-0") is None:
+            await keys._attempted.wait()
+        with pytest.raises(TokenRefused) as caught:
+            verifier.verify_now(token)
+        assert caught.value.reason is Reason.UNKNOWN_KEY
+        assert verifier.verify_now(own).user == "7"
 
 
 async def test_what_the_server_shows_never_reaches_the_log(server: KeyServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,13 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.identity import Identity, Plan, Role
+from auth.identity import LANGUAGES, Identity, Plan, Role
+from auth.refusals import Reason, TokenRefused
+from auth.revocations import Revocation
 from auth.tickets import TICKET_LIFETIME_S, Tickets
-from auth.tokens import Reason, TokenIssuer, TokenRefused, TokenVerifier
+from auth.tokens import TokenIssuer, TokenVerifier
 from schemas.errors import ErrorCode, Unavailable
 from tests.auth.keys import SECRET
 
 NOW = 1_800_000_000.0
+SESSION = "s_0123456789abcdef01234567"
 
 
 class Claims:
@@ -78,20 +81,25 @@ async def test_a_ticket_stands_for_the_token_it_was_given_for(tickets: Tickets) 
     assert len(ticket) < 500
 
 
-@given(
+identities = st.builds(
+    Identity,
     user=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128),
     plan=st.sampled_from(Plan),
     role=st.sampled_from(Role),
+    token_id=st.just("parent"),
     issued_at=st.integers(0, int(NOW)),
-    lifetime_s=st.integers(1, 10**9),
+    expires_at=st.integers(int(NOW) + 1, int(NOW) + 10**9),
+    session=st.none() | st.just(SESSION),
+    scopes=st.none() | st.frozensets(st.sampled_from(["publish", "read", "alerts"])),
+    language=st.none() | st.sampled_from(LANGUAGES),
 )
-async def test_any_identity_comes_back_whole(
-    user: str, plan: Plan, role: Role, issued_at: int, lifetime_s: int
-) -> None:
+
+
+@given(identities)
+async def test_any_identity_comes_back_whole(bearer: Identity) -> None:
     tickets = Tickets(SECRET, Claims().claim, clock=lambda: NOW)
-    bearer = identity(user=user, plan=plan, role=role, issued_at=issued_at, expires_at=int(NOW) + lifetime_s)
     ticket, expires_in = tickets.issue(bearer)
-    assert expires_in == min(30, lifetime_s)
+    assert expires_in == min(30, bearer.expires_at - int(NOW))
     assert await tickets.redeem(ticket) == bearer
 
 
@@ -196,3 +204,16 @@ async def test_a_ticket_carries_what_revokes_it(tickets: Tickets, clock: Clock) 
     token = TokenIssuer(SECRET, 900, clock=clock).issue("7")
     parent = TokenVerifier(secret=SECRET, clock=clock).verify_now(token)
     assert (await tickets.redeem(tickets.issue(parent)[0])).token_id == parent.token_id
+
+
+async def test_a_socket_opened_by_ticket_ends_with_its_session(tickets: Tickets, clock: Clock) -> None:
+    token = TokenIssuer(SECRET, 900, clock=clock).issue("7", session=SESSION, language="gu")
+    parent = TokenVerifier(secret=SECRET, clock=clock).verify_now(token)
+    bearer = await tickets.redeem(tickets.issue(parent)[0])
+    assert bearer == parent
+    assert Revocation(token_id=SESSION, expires_at=int(NOW) + 900).ends(bearer)
+
+
+async def test_a_key_without_scopes_gets_none_by_ticket(tickets: Tickets) -> None:
+    ticket, _ = tickets.issue(identity(token_id="k_1", scopes=frozenset()))
+    assert (await tickets.redeem(ticket)).scopes == frozenset()

@@ -12,13 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.identity import Plan, Role
+from auth.identity import LANGUAGES, Plan, Role
+from auth.refusals import MAX_TOKEN_BYTES, Reason, TokenRefused
 from auth.tickets import Tickets
-from auth.tokens import MAX_TOKEN_BYTES, Reason, TokenIssuer, TokenRefused, TokenVerifier
+from auth.tokens import TokenIssuer, TokenVerifier
 from schemas.errors import CommandError, ErrorCode
 from tests.auth.keys import AUDIENCE, ISSUER, SECRET, foreign_claims, foreign_token, public_pem
 
 NOW = 1_800_000_000.0
+SESSION = "s_0123456789abcdef01234567"
 issuer = TokenIssuer(SECRET, 900)
 verifier = TokenVerifier(secret=SECRET)
 
@@ -194,7 +196,7 @@ def test_a_claim_that_is_wrong_is_refused_for_what_it_is(changed: dict[str, Any]
     [
         {"iss": ..., "aud": ..., "typ": ..., "jti": ..., "plan": ..., "role": ..., "iat": ...},
         {"aud": ["nowhere", "tickhub"]},
-        {"sub": "user2", "exp": time.time() + 60.5},
+        {"sub": "user2", "exp": time.time() + 7200.5},
         {"sub": "User"},
         {"unknown": {"deep": [1, 2, 3]}},
     ],
@@ -413,3 +415,98 @@ def test_an_id_that_no_table_could_hold_is_replaced(jti: object) -> None:
     identity = verifier.verify_now(own_token(jti=jti))
     assert len(identity.token_id) == 64
     assert identity.token_id == verifier.verify_now(own_token(jti=jti, iat=identity.issued_at)).token_id
+
+
+def test_a_token_names_its_session_and_language() -> None:
+    identity = verifier.verify_now(issuer.issue("7", session=SESSION, language="mr"))
+    assert (identity.session, identity.language, identity.scopes) == (SESSION, "mr", None)
+
+
+def test_a_token_of_no_session_says_nothing_of_one() -> None:
+    token = issuer.issue("7")
+    claims = jwt.decode(token, SECRET, ["HS256"], audience="tickhub")
+    assert not {"sid", "lang"} & set(claims)
+    identity = verifier.verify_now(token)
+    assert identity.session is identity.language is None
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_language_is_carried(language: str) -> None:
+    assert verifier.verify_now(issuer.issue("7", language=language)).language == language
+
+
+@pytest.mark.parametrize("language", ["", "fr", "EN", "en-IN"])
+def test_a_language_that_is_none_of_ours_is_left_out(language: str) -> None:
+    assert verifier.verify_now(issuer.issue("7", language=language)).language is None
+
+
+@pytest.mark.parametrize("language", ["fr", 7, ["en"], {"en": 1}, True])
+def test_a_language_that_is_none_costs_the_token_nothing(language: object) -> None:
+    assert verifier.verify_now(own_token(lang=language)).language is None
+
+
+@pytest.mark.parametrize("session", ["", "x" * 65, 7, ["s"], "a b", "a\x00"])
+def test_a_session_that_could_not_be_revoked_is_refused(session: object) -> None:
+    assert refused(own_token(sid=session)) is Reason.CLAIMS
+
+
+def test_a_foreign_token_names_no_session_here() -> None:
+    by = TokenVerifier(secret=SECRET, public_key=public_pem("ES256"), audience=AUDIENCE)
+    identity = by.verify_now(foreign_token("ES256", sid=SESSION, lang="hi"))
+    assert (identity.session, identity.language) == (None, "hi")
+    assert by.verify_now(foreign_token("ES256", sid=["whatever"], lang="fr")).language is None
+    assert by.verify_now(foreign_token("ES256", sid=SESSION, iss="tickhub")).session is None
+
+
+def test_whoever_shares_the_secret_names_no_session_here() -> None:
+    by = TokenVerifier(secret=SECRET, issuer=ISSUER)
+    for changed in ({"iss": ISSUER}, {"iss": ...}):
+        assert by.verify_now(own_token(sid=SESSION, **changed)).session is None
+    assert by.verify_now(own_token(sid=SESSION)).session == SESSION
+
+
+def test_a_time_of_issue_can_be_handed_in() -> None:
+    at = TokenIssuer(SECRET, 900, clock=lambda: NOW)
+    identity = TokenVerifier(secret=SECRET, clock=lambda: NOW).verify_now(at.issue("7", issued_at=int(NOW) - 3))
+    assert (identity.issued_at, identity.expires_at) == (int(NOW) - 3, int(NOW) + 897)
+
+
+def test_a_token_that_was_verified_before_says_the_same() -> None:
+    token = issuer.issue("7", Plan.PRO, session=SESSION)
+    own = TokenVerifier(secret=SECRET)
+    first = own.verify_now(token)
+    assert own.verify_now(token) is first
+    assert verifier.verify_now(token) == first
+
+
+def test_a_token_that_was_verified_before_ends_all_the_same() -> None:
+    times = [NOW]
+    by = TokenVerifier(secret=SECRET, clock=lambda: times[0])
+    token = jwt.encode({"sub": "7", "iat": NOW, "nbf": NOW, "exp": NOW + 60.5}, SECRET, "HS256")
+    by.verify_now(token)
+    times[0] = NOW + 65.4
+    assert by.verify_now(token).user == "7"
+    times[0] = NOW + 65.5
+    assert refused(token, by) is Reason.EXPIRED
+    times[0] = NOW - 6
+    assert refused(token, by) is Reason.NOT_YET_VALID
+    times[0] = NOW
+    assert by.verify_now(token).user == "7"
+
+
+def test_a_refusal_is_not_remembered() -> None:
+    times = [NOW - 60]
+    by = TokenVerifier(secret=SECRET, clock=lambda: times[0])
+    token = jwt.encode({"sub": "7", "nbf": NOW, "exp": NOW + 60}, SECRET, "HS256")
+    assert refused(token, by) is Reason.NOT_YET_VALID
+    assert len(by._verified) == 0
+    times[0] = NOW
+    assert by.verify_now(token).user == "7"
+
+
+@given(place=st.integers(0, len(_token) - 1), byte=st.integers(0, 127))
+def test_a_good_token_helps_no_other(place: int, byte: int) -> None:
+    verifier.verify_now(_token)
+    changed = _token[:place] + chr(byte) + _token[place + 1 :]
+    if changed != _token:
+        refused(changed)

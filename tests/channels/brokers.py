@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from channels.broker import Demanded, HistoryPage, Member, Publication, Receipt, Sink
+from channels.broker import Count, Demanded, HistoryPage, Member, Publication, Receipt, Sink
 from channels.broker_memory import MemoryBroker
 from channels.channel import Channel
 from channels.lease import Fence, Lease
@@ -177,6 +177,10 @@ class FaultyBroker:
     async def claim(self, key: str, ttl_s: float) -> bool:
         async with self._call("claim"):
             return await self.inner.claim(key, ttl_s)
+
+    async def count(self, key: str, window_s: float, cost: int = 1) -> Count:
+        async with self._call("count"):
+            return await self.inner.count(key, window_s, cost)
 
     def lease(self, name: str) -> Lease:
         return self.inner.lease(name)

@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
 import pytest
+from msgspec import structs
 
-from channels.broker import Demanded, Member
+from channels.broker import Count, Demanded, Member
 from channels.broker_memory import MemoryBroker
 from channels.broker_redis import RedisBroker
 from channels.lease import Fence, Lease, LeaseLost
+from channels.namespace import Policy
 from schemas.commands import Position
 from tests.channels.recorder import channel, listening
 
@@ -283,6 +285,48 @@ class TestClaim:
         assert sum(await asyncio.gather(*(broker.claim("k", 10) for _ in range(20)))) == 1
 
 
+class TestCount:
+    async def test_costs_add_up_and_each_key_has_its_own(self, broker: Broker) -> None:
+        assert [(await broker.count("k", 30)).count for _ in range(3)] == [1, 2, 3]
+        assert (await broker.count("k", 30, 5)).count == 8
+        assert (await broker.count("other {x} ü\n", 30)).count == 1
+
+    async def test_it_is_shared_by_all_processes(self, make_broker: Callable[[], Awaitable[Broker]], twin: str) -> None:
+        first = await make_broker()
+        second = first if twin == "memory" else await make_broker()
+        counts = await asyncio.gather(*(one.count("k", 30) for one in (first, second) for _ in range(20)))
+        assert sorted(counted.count for counted in counts) == list(range(1, 41))
+
+    async def test_it_begins_with_the_first_cost_and_nothing_prolongs_it(self, broker: Broker) -> None:
+        assert await broker.count("k", 0.3) == Count(1, 0.3)
+        left = 0.3
+
+        async def look() -> Count:
+            return await broker.count("k", 30, 0)
+
+        async with asyncio.timeout(5):
+            while (counted := await look()).count:
+                assert counted.count == 1
+                assert 0 <= counted.resets_in_s <= left
+                left = counted.resets_in_s
+                await asyncio.sleep(0.01)
+        assert counted == Count(0, 30)
+        assert (await broker.count("k", 30)).count == 1
+
+    async def test_to_look_costs_nothing_and_begins_nothing(self, broker: Broker) -> None:
+        assert await broker.count("k", 60, 0) == Count(0, 60)
+        assert await broker.count("k", 30) == Count(1, 30)
+        assert (await broker.count("k", 30, 0)).count == 1
+
+    async def test_what_is_given_back_leaves_no_debt(self, broker: Broker) -> None:
+        assert await broker.count("k", 30, -1) == Count(0, 30)
+        await broker.count("k", 30, 3)
+        assert (await broker.count("k", 30, -1)).count == 2
+        assert (await broker.count("k", 30, -5)).count == 0
+        assert (await broker.count("k", 60)).count == 1
+        assert (await broker.count("k", 60)).resets_in_s <= 30
+
+
 class TestPresence:
     async def test_everyone_is_counted_over_all_processes(
         self, make_broker: Callable[[], Awaitable[Broker]], twin: str
@@ -475,3 +519,30 @@ async def ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+class TestReplacedNamespaces:
+    @pytest.mark.parametrize("late", [False, True])
+    async def test_a_channel_may_become_a_log_and_a_latest_one_again(self, broker: Broker, late: bool) -> None:
+        """`late`: the old claim is given up only after the new one was made."""
+        latest = structs.replace(SHORT, namespace=structs.replace(SHORT.namespace, policy=Policy.LATEST))
+        async with listening(broker) as heard:
+            for number, (now, before) in enumerate([(SHORT, None), (latest, SHORT), (SHORT, latest)]):
+                if before is not None and not late:
+                    await broker.unsubscribe([before])
+                await broker.subscribe([now])
+                if before is not None and late:
+                    await broker.unsubscribe([before])
+                receipt = await broker.publish(now, payload(number))
+                await heard.until_heard(payload(number))
+                assert (heard.heard[-1].offset, heard.heard[-1].epoch) == (receipt.offset, receipt.epoch)
+        assert len(heard.heard) == 3
+
+    async def test_a_log_keeps_as_much_as_its_namespace_says_by_now(self, broker: Broker) -> None:
+        longer = structs.replace(SHORT, namespace=structs.replace(SHORT.namespace, history_size=7))
+        for number in range(6):
+            await broker.publish(SHORT, payload(number))
+        assert len((await broker.history(SHORT, limit=100)).publications) == 5
+        for number in range(6):
+            await broker.publish(longer, payload(number))
+        assert len((await broker.history(longer, limit=100)).publications) == 7

@@ -5,9 +5,10 @@ import string
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from channels.channel import MAX_LENGTH, Channel, ChannelNames
-from channels.namespace import Namespaces
+from channels.namespace import Access, Namespace, Namespaces, Policy
 from schemas.errors import CommandError, ErrorCode
 
 
@@ -127,3 +128,44 @@ def test_every_text_is_a_name_or_a_command_error(text: str) -> None:
     assert channel.name.isascii()
     assert "\n" not in channel.name
     assert names.parse(channel.name) == channel
+
+
+LATEST = Namespace(name="chat", policy=Policy.LATEST, message_type="chat:update")
+
+
+def test_names_are_read_by_the_namespaces_that_replaced_the_first(names: ChannelNames) -> None:
+    with pytest.raises(CommandError):
+        names.parse("chat:a")
+    names.replace(names.namespaces.with_added([LATEST]))
+    assert names.parse("chat:a").namespace is LATEST
+    assert names.parse("market:TCS").name == "market:NSE:TCS"
+    other = structs.replace(LATEST, message_type="chat:says")
+    names.replace(names.namespaces.with_added([other]))
+    assert names.parse("chat:a").namespace is other
+    names.replace(Namespaces())
+    with pytest.raises(CommandError):
+        names.parse("chat:a")
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"message_type": "chat:says"}, True),
+        ({"access": Access.PRO, "presence": False}, True),
+        ({"policy": Policy.LOG, "history_size": 5, "history_age_s": 60.0}, False),
+        ({"access": Access.OWNER}, False),
+    ],
+)
+def test_a_channel_is_renewed_unless_it_would_be_another(
+    names: ChannelNames, changes: dict[str, object], kept: bool
+) -> None:
+    names.replace(Namespaces().with_added([LATEST]))
+    channel, market = names.parse("chat:a"), names.parse("market:TCS")
+    assert names.renewed(channel) is channel
+    changed = structs.replace(LATEST, **changes)
+    names.replace(Namespaces().with_added([changed]))
+    renewed = names.renewed(channel)
+    assert renewed == (structs.replace(channel, namespace=changed) if kept else None)
+    assert names.renewed(market) is market
+    names.replace(Namespaces())
+    assert names.renewed(channel) is channel

@@ -93,6 +93,8 @@ def test_a_file_adds_namespaces(write: Path) -> None:
         ('[news]\npolicy = "log"\nhistory_size = 100001', "100000"),
         ('[news]\npolicy = "log"\nhistory_size = -1', "100000"),
         ('[news]\npolicy = "log"\nhistory_age = "soon"', "soon"),
+        ('[news]\npolicy = "log"\nhistory_age = "500ms"', "365d"),
+        ('[news]\npolicy = "log"\nhistory_age = "366d"', "365d"),
         ('[news]\npolicy = "log"\naccess = "owner"\npublish = "subscribers"', "owned"),
         ('[news]\npolicy = "log"\nfields = { a = "text" }', "text"),
         ('[news]\npolicy = "log"\nfields = { "a b" = "string" }', "a b"),

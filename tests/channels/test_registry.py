@@ -6,15 +6,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from channels.broker import Member, Publication
+from channels.channel import ChannelNames
+from channels.namespace import Access, Policy
 from channels.registry import Joined, Wish
 from channels.shape import Shape, Update
 from schemas.commands import Position
 from schemas.errors import CommandError, ErrorCode, Unavailable, UnsubscribeCode
 from tests.channels.clock import jumping, run, turns
 from tests.channels.floor import Floor, floor, pass_time
-from tests.channels.recorder import channel
+from tests.channels.recorder import NAMES, channel
+from tests.channels.recorder import SHORT as SHORT_NAMESPACE
 from tests.channels.transports import Reader
 
 A = "market:NSE:A"
@@ -896,3 +900,40 @@ async def _come_to_rest(room: Floor, clients: list[_Client]) -> None:
     await turns()
     assert room.registry.channel_count == 0
     assert room.broker.subscribed[SHORT] == 0
+
+
+async def test_channels_of_a_namespace_that_was_replaced_go_by_its_new_rules() -> None:
+    async with floor() as room:
+        reader = room.reader()
+        subscription = await room.subscribe(reader, SHORT)
+        untouched = await room.subscribe(reader, A)
+        await room.say(SHORT, 1)
+        names = ChannelNames(NAMES.namespaces.with_added([structs.replace(SHORT_NAMESPACE, message_type="short:says")]))
+        room.registry.renew(names)
+        assert subscription.channel.namespace.message_type == "short:says"
+        assert untouched.channel is channel(A)
+        await room.say(SHORT, 2)
+        await room.say(A, 3)
+        assert prices(reader.told()) == [1, 2, 3]
+        room.registry.leave(subscription)
+        assert room.registry.channel_count == 1
+    assert room.ended == []
+
+
+@pytest.mark.parametrize("changes", [{"policy": Policy.LATEST}, {"access": Access.OWNER}])
+async def test_a_channel_that_would_be_another_ends_and_may_be_asked_for_again(changes: dict[str, Any]) -> None:
+    async with floor() as room:
+        reader = room.reader()
+        await room.subscribe(reader, SHORT)
+        names = ChannelNames(NAMES.namespaces.with_added([structs.replace(SHORT_NAMESPACE, **changes)]))
+        room.registry.renew(names)
+        assert room.ended == [(reader.outbox, SHORT, TOLD)]
+        assert room.registry.channel_count == 0
+        again = names.parse(SHORT)
+        (joined,) = await room.registry.join(reader.outbox, [Wish(again, Shape(room.dialect))])
+        assert isinstance(joined, Joined)
+        room.registry.start(joined)
+        await turns()
+        assert room.broker.subscribed[SHORT] == 1
+        await room.broker.publish(again, b'{"price":7}')
+        assert prices(reader.told()) == [7]

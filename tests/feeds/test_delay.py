@@ -268,3 +268,24 @@ async def test_a_disk_that_fails_loses_values_and_nothing_else(tmp_path: Path) -
         line.line.write([(TCS, b"2")])
         await line.turn(10)
     assert [payload for _, payload in values(line, TCS.delayed(5))] == [b"2"]
+
+
+async def test_delays_come_and_go_while_it_runs(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    async with line.running():
+        line.line.write([(TCS, b"0")])
+        await line.turn(3)
+        assert files(tmp_path) == []  # nobody has a delay, nothing is kept
+        line.line.replace([5])
+        line.line.write([(TCS, b"1")])
+        await line.turn(5)
+        assert line.said == []
+        await line.turn(2)
+        assert [payload for _, payload in values(line, TCS.delayed(5))] == [b"1"]
+        line.line.replace([5, 10])
+        await line.turn(5)
+        assert [payload for _, payload in values(line, TCS.delayed(10))] == [b"1"]
+        line.line.replace([])
+        line.line.write([(TCS, b"2")])
+        await line.turn(20)
+    assert len(line.said) == 2

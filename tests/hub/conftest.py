@@ -1,9 +1,11 @@
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.hub.live import environment
+from hub import database
+from tests.hub.live import Hub, environment, running
 
 
 @pytest.fixture
@@ -16,3 +18,12 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPat
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     return monkeypatch
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Hub]:
+    """A hub whose tables are there, on each database in turn."""
+    environ = {} if request.param == "sqlite" else {"DATABASE_URL": request.getfixturevalue("postgres_url")}
+    async with running(tmp_path, **environ) as hub:
+        await database.migrate(hub.engine)
+        yield hub

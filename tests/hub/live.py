@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,11 +27,13 @@ from websockets.typing import Subprotocol
 
 from auth.identity import Plan, Role
 from auth.tokens import TokenIssuer
+from feeds.configuration import Configuration
 from feeds.listings.directory import directory_of
 from hub import database
 from hub.connections import Limits
 from hub.feeds import Feeds
 from hub.process import broker_of, instruments_of_settings, names_of, plans_of
+from hub.runtime import Runtime
 from hub.server import Server, listen, server_for
 from hub.web import Web
 from schemas.commands import Position
@@ -273,11 +276,13 @@ class Hub:
             names=self.names,
             engine=self.engine,
             instruments=instruments_of_settings(settings),
-            plans=plans_of(settings),
+            plans=(plans := plans_of(settings)),
+            runtime=(runtime := Runtime(Configuration(self.engine, wall=time.time))),
         )
+        self._plans = plans
         if limits is not None:
             self.web.connections._limits = limits
-        self.parts = self.web.parts
+        self.parts = [*self.web.parts, ("configuration", runtime.run)]
         self.feeds = self._add_feeds() if feeds else None
         self.server = _PromptServer(server_for(self.web.app, grace_s=1).config)
         self._listening = listen(settings.host, settings.port)
@@ -291,7 +296,7 @@ class Hub:
             names=self.names,
             engine=self.engine,
             registry=self.web.registry,
-            plans=plans_of(self.settings),
+            plans=self._plans,
             environ=lambda: self.environ,
         )
         self.parts += feeds.parts
@@ -427,6 +432,8 @@ def environment(folder: Path, **environ: str) -> dict[str, str]:
         "DATA_DIR": str(folder / "data"),
         "JWT_SECRET": SECRET,
         "NAMESPACES_FILE": str(namespaces),
+        "RATE_LIMIT_MAX": "1000000",  # tests of limits set their own
+        "LOGIN_RATE_LIMIT_MAX": "1000000",
     } | environ
 
 
@@ -442,6 +449,19 @@ async def running(
         yield hub
     finally:
         await hub.stop()
+
+
+@contextlib.asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """Any application over HTTP, served as the hub serves its own; the address, as `host:port`."""
+    port = free_port()
+    server = _PromptServer(server_for(app, grace_s=1).config)
+    task = asyncio.create_task(server.serve(sockets=[listen("127.0.0.1", port)]), name="server")
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
 
 
 def position(reply: Message) -> dict[str, Any]:

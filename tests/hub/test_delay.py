@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from auth.identity import Plan, Role
 from tests.hub.live import WAIT_S, Client, Hub, Message, bearer, running, token
 from tests.hub.vendors import Account
 
@@ -105,6 +106,22 @@ async def test_a_free_user_hears_late_and_in_order_and_real_time_without_a_new_c
         assert [one.get("delay") for one in listed] == [None, None]
         free.backlog.clear()
         assert (await hear_trades(free, market, 2))[-1]["age_s"] < 1
+
+
+async def test_a_grant_makes_it_real_time_and_taking_it_back_late_on_the_same_socket(tmp_path: Path) -> None:
+    async with trading(tmp_path) as (hub, market), hub.client(plan="free", user="1") as client:
+        await client.subscribe("market:RELIANCE", "candles:1m:RELIANCE")
+        standing = hub.web.standing
+        assert all(one["age_s"] >= DELAY_S for one in await hear_trades(client, market, 2))
+        await standing.entitle(await standing.entitlements.grant("1", Plan.PRO, Role.USER, "root"))
+        heard = await hear_trades(client, market, 4 * DELAY_S)
+        assert heard[-1]["age_s"] < 1
+        await client.subscribe("depth:RELIANCE")
+        await standing.entitle(await standing.entitlements.grant("1", Plan.FREE, Role.USER, "root"))
+        assert (await client.hear("unsubscribed"))["code"] == 2003
+        client.backlog.clear()
+        heard = await hear_trades(client, market, 4)
+        assert all(one["age_s"] >= DELAY_S for one in heard[1:]), heard
 
 
 async def is_late_over_http(hub: Hub, market: Market) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import contextvars
 import io
 import json
 import logging
@@ -15,7 +16,7 @@ import websockets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.logs import JsonFormatter, TextFormatter, configure, redact
+from hub.logs import Asked, JsonFormatter, TextFormatter, configure, redact
 from schemas.secret import Secret
 from tests.servers import free_port
 
@@ -73,6 +74,21 @@ def test_json_is_one_object_a_line() -> None:
         "path": "data",
         "level_": "own",
     }
+
+
+def test_a_line_names_the_request_that_it_was_written_for() -> None:
+    out = written("json")
+
+    def answer() -> None:
+        asked = Asked("r-1")
+        log.info("said")
+        log.info("told", extra={"request_id": "r-2"})
+        asked.name = ""
+        log.info("outlived")
+
+    contextvars.copy_context().run(answer)
+    log.info("later")
+    assert [entry.get("request_id") for entry in entries(out)] == ["r-1", "r-2", None, None]
 
 
 @pytest.mark.parametrize("style", ["text", "json"])

@@ -4,12 +4,16 @@ import asyncio
 import os
 import re
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import jwt
 import pytest
 
+from auth.sealing import Sealer
 from hub.__main__ import main
+from hub.database import SQLITE_FILE
 from tests.hub.live import SECRET, HubProcess, running
 from tests.servers import RedisServer, free_port
 
@@ -55,13 +59,51 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     printed = capsys.readouterr().out
-    for word in ("web", "feeds", "alerts", "notifiers", "migrate", "token", "publish", "check"):
+    for word in ("web", "feeds", "alerts", "notifiers", "migrate", "token", "publish", "check", "rotate-keys"):
         assert re.search(rf"^\s+{word}\s", printed, re.MULTILINE)
 
 
 def test_migrating_twice_is_fine(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert [main(["migrate"]), main(["migrate"])] == [0, 0]
     assert "up to date" in capsys.readouterr().out
+
+
+def sealed_secrets(tmp_path: Path) -> list[str]:
+    with closing(sqlite3.connect(tmp_path / "data" / SQLITE_FILE)) as connection:
+        return [row[0] for row in connection.execute("SELECT totp_secret FROM accounts ORDER BY id")]
+
+
+def test_keys_are_rotated_in_two_steps(
+    tmp_path: Path, environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = "o" * 32, "n" * 32
+    assert main(["migrate"]) == 0
+    with closing(sqlite3.connect(tmp_path / "data" / SQLITE_FILE)) as connection, connection:
+        for user in ("u_1", "u_2"):
+            connection.execute(
+                "INSERT INTO accounts (id, email, email_key, name, plan, role, status, created_at, updated_at,"
+                " totp_secret) VALUES (?, ?, ?, '', 'free', 'user', 'active', 1, 1, ?)",
+                (user, user, user, Sealer([old.encode()]).seal(f"of {user}", f"totp:{user}")),
+            )
+    before = sealed_secrets(tmp_path)
+    environ.setenv("ENCRYPTION_KEYS", new)
+    capsys.readouterr()
+    assert main(["rotate-keys"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "Sealed with the first key now: 0.\n"
+    assert printed.err.startswith("No key opens 2;")
+    assert sealed_secrets(tmp_path) == before
+    environ.setenv("ENCRYPTION_KEYS", f"{new},{old}")
+    assert main(["rotate-keys"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == "Sealed with the first key now: 2."
+    assert old not in printed.out
+    assert new not in printed.out
+    opened = [Sealer([new.encode()]).open(value, f"totp:u_{n}") for n, value in enumerate(sealed_secrets(tmp_path), 1)]
+    assert opened == ["of u_1", "of u_2"]
+    environ.setenv("ENCRYPTION_KEYS", new)
+    assert main(["rotate-keys"]) == 0
+    assert "now: 0." in capsys.readouterr().out
 
 
 def test_migrating_a_database_that_is_away_fails_without_its_password(

@@ -460,6 +460,8 @@ async def test_without_feeds_there_is_no_state_to_tell(hub: Hub) -> None:
         ("prices/TCS?currency=usd", "`currency`"),
         ("prices?symbols=TCS&fields=price", "`fields`"),
         ("prices", "`symbols`"),
+        ("prices?symbols=TC%C3%89", "`?symbols`"),
+        ("prices?symbols=" + "A" * 20_001, "`?symbols`"),
         ("chart/TCS?tf=2h", "`?tf`"),
         ("chart/TCS?tf=", "`?tf`"),
         ("chart/TCS?days=0", "`?days`"),

@@ -63,8 +63,29 @@ def test_a_candle_whose_start_is_no_time_is_none(start: str) -> None:
 
 def test_an_instrument_shows_only_what_it_has() -> None:
     plain = Instrument(exchange="NSE", symbol="TCS", name="TCS", tick_size=scaled(0.05))
-    assert market_view.instrument(plain).keys() == {
+    assert msgspec.to_builtins(market_view.instrument(plain)).keys() == {
         "exchange", "symbol", "name", "kind", "tick_size", "lot_size", "has_derivatives",
     }  # fmt: skip
     option = msgspec.structs.replace(plain, strike=0, expiry=date(2026, 12, 29), option_type="CE")
-    assert market_view.instrument(option).items() >= {"strike": 0.0, "expiry": "2026-12-29"}.items()
+    shown = msgspec.to_builtins(market_view.instrument(option))
+    assert shown.items() >= {"strike": 0.0, "expiry": "2026-12-29"}.items()
+
+
+def test_a_price_is_what_its_schema_says() -> None:
+    said = publication({"price": 1.5, "volume": 3, "state": "closed", "time": "2026-11-23T09:15:00.250+05:30"})
+    shown = msgspec.json.decode(market_view.price(TCS, said), type=market_view.PriceView)
+    assert (shown.exchange, shown.symbol, shown.seq, shown.price, shown.volume) == ("NSE", "TCS", 7, 1.5, 3)
+
+
+@pytest.mark.parametrize("gap", [True, False])
+def test_a_candle_says_gap_only_where_there_is_one(gap: bool) -> None:
+    bar = Bar(
+        exchange="NSE", symbol="TCS", timeframe="1m", start_ms=NINE_FIFTEEN_MS, end_ms=NINE_FIFTEEN_MS + MINUTE_MS,
+        open=scaled(10.05), high=scaled(11), low=scaled(9.95), close=scaled(10.1), volume=None, open_interest=None,
+        gap=gap, closed=True,
+    )  # fmt: skip
+    expected = {
+        "time": "2026-11-23T09:15:00.000+05:30",
+        "open": 10.05, "high": 11.0, "low": 9.95, "close": 10.1, "volume": None, "closed": True,
+    }  # fmt: skip
+    assert msgspec.to_builtins(market_view.candle(bar)) == expected | ({"gap": True} if gap else {})

@@ -1,9 +1,15 @@
+import asyncio
+from collections import Counter
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from hub.metrics import Metrics
-from tests.hub.live import Hub, running, until
+from hub.metrics import Metrics, RequestCounter
+from tests.hub.live import Hub, request, running, serving, until
 
 
 async def read(hub: Hub) -> dict[str, float]:
@@ -65,3 +71,24 @@ def test_a_reading_is_taken_when_somebody_asks() -> None:
     for value[0] in (1.0, 7.0):
         assert metrics.registry.get_sample_value("tickhub_level") == value[0]
         assert metrics.registry.get_sample_value("tickhub_ends_total", {"code": "3001"}) == value[0]
+
+
+async def test_answers_are_counted_by_class_of_status() -> None:
+    counts: Counter[str] = Counter()
+    app = RequestCounter(Starlette(routes=[Route("/", _fine), Route("/bad", _bad), Route("/bug", _bug)]), counts=counts)
+    async with serving(app) as place:
+        for path in ("", "", "bad", "nowhere", "bug"):
+            await asyncio.to_thread(request, f"http://{place}/{path}")
+    assert counts == {"2xx": 2, "4xx": 2, "5xx": 1}
+
+
+async def _fine(_: Request) -> Response:
+    return Response("fine")
+
+
+async def _bad(_: Request) -> Response:
+    return Response("bad", 400)
+
+
+async def _bug(_: Request) -> Response:
+    return Response("bug", 500)

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -162,6 +163,19 @@ async def test_a_body_that_is_too_long_is_refused_without_being_read_to_its_end(
         await body(request(receive=left), Said)
     assert refusal(error)[0] == ErrorCode.LIMIT_EXCEEDED
     assert await body(request(receive=sending(b" " * MAX_BODY_BYTES, b'{"n":1}')), Said, max_bytes=10**6) == Said(1)
+
+
+async def test_a_body_that_trickles_in_is_not_waited_for() -> None:
+    left = [{"type": "http.request", "body": b'{"n":', "more_body": True}]
+
+    async def trickling() -> Mapping[str, Any]:
+        if not left:
+            await asyncio.Event().wait()
+        return left.pop()
+
+    with pytest.raises(CommandError) as error:
+        await body(request(receive=trickling), Said, timeout_s=0.05)
+    assert refusal(error) == (ErrorCode.BAD_REQUEST, "The body took too long to come")
 
 
 # -- times and places -------------------------------------------------------------------------------------------------

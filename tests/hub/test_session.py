@@ -13,9 +13,9 @@ import websockets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auth.plans import MAX_CHANNELS
 from feeds.instruments import SIMULATED
 from feeds.simulator import SimulatedMarket
-from hub.session import MAX_CHANNELS
 from schemas.market import LTP_FIELDS, QUOTE_FIELDS, Tick, tick_payload
 from tests.hub.live import Client, Hub, Message, position, running, token
 

@@ -1,25 +1,11 @@
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import text
 
-from auth.tokens import TokenVerifier
-from schemas.tables import revocations
-from tests.hub.live import SECRET, bearer, running, token, until
+from tests.hub.live import bearer, running
 from tests.servers import PostgresServer
-
-
-async def test_a_revocation_that_only_the_database_knows_reaches_open_sockets(tmp_path: Path) -> None:
-    mine = token("7")
-    identity = await TokenVerifier(secret=SECRET).verify(mine)
-    async with running(tmp_path) as hub, hub.client(query=f"?token={mine}") as client:
-        row = {"token_id": identity.token_id, "expires_at": identity.expires_at, "created_at": int(time.time())}
-        async with hub.engine.begin() as connection:
-            await connection.execute(insert(revocations).values(row))
-        assert await client.close_code(2.0) == 3500
-        assert (await hub.post("/api/v1/auth/ticket", **bearer("7"))).status == 201
 
 
 async def test_a_revocation_outlives_the_process(tmp_path: Path) -> None:
@@ -27,20 +13,7 @@ async def test_a_revocation_outlives_the_process(tmp_path: Path) -> None:
     async with running(tmp_path) as hub:
         assert (await hub.post("/api/v1/auth/logout", **header)).status == 200
     async with running(tmp_path) as hub:
-        await until(lambda: hub.web.revocations._tokens)
         assert (await hub.post("/api/v1/auth/ticket", **header)).status == 401
-
-
-async def test_a_user_whose_tokens_are_all_revoked_is_closed_everywhere(tmp_path: Path) -> None:
-    async with (
-        running(tmp_path) as hub,
-        hub.client(user="7") as one,
-        hub.client(user="7") as two,
-        hub.client(user="8") as other,
-    ):
-        await hub.web.revocations.revoke_user("7", time.time())
-        assert [await one.close_code(1.0), await two.close_code(1.0)] == [3500, 3500]
-        await other.ask("ping")
 
 
 async def test_a_database_that_comes_late_is_migrated_then(tmp_path: Path) -> None:

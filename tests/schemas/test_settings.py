@@ -115,6 +115,8 @@ def test_each_setting_reaches_its_field() -> None:
             "DATABASE_URL": "postgres://me:pw@db/app",
             "JWT_SECRET": SECRET,
             "CORS_ORIGIN": "https://App.example.com:443, http://localhost:3000",
+            "ENCRYPTION_KEYS": f"{SECRET}, {SECRET[::-1]}",
+            "TRUSTED_PROXIES": "10.0.0.0/8, 127.0.0.1,2001:db8::/32 ,127.0.0.1/32",
             "FEED": "replay, Kite",
             "REPLAY_FILE": "day.bin",
             "REPLAY_SPEED": "2.5",
@@ -132,6 +134,8 @@ def test_each_setting_reaches_its_field() -> None:
     assert settings.database_url == SecretUrl("postgres://me:pw@db/app")
     assert settings.jwt_secret == Secret(SECRET)
     assert settings.cors_origin == ("https://app.example.com", "http://localhost:3000")
+    assert settings.encryption_keys == (Secret(SECRET), Secret(SECRET[::-1]))
+    assert settings.trusted_proxies == ("10.0.0.0/8", "127.0.0.1/32", "2001:db8::/32")
     assert (settings.feed, settings.replay_file, settings.replay_speed) == (("replay", "kite"), Path("day.bin"), 2.5)
     assert (settings.strict_symbols, settings.log_level) == (True, "DEBUG")
     assert (settings.simulator_seed, settings.simulator_hours) == (7, "clock")
@@ -170,9 +174,16 @@ def test_each_setting_reaches_its_field() -> None:
         ("CORS_ORIGIN", "a.example", "CORS_ORIGIN: expected origins"),
         ("CORS_ORIGIN", "null", "CORS_ORIGIN: expected origins"),
         ("CORS_ORIGIN", "https://a.example:99999", "CORS_ORIGIN: expected origins"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8", "TRUSTED_PROXIES: expected addresses or networks"),
+        ("TRUSTED_PROXIES", "proxy.example", "TRUSTED_PROXIES: expected addresses or networks"),
+        ("TRUSTED_PROXIES", "10.0.0.1,", "TRUSTED_PROXIES: expected addresses or networks"),
+        ("LOGIN_RATE_LIMIT_MAX", "0", "LOGIN_RATE_LIMIT_MAX: expected 1 to"),
         ("PUBLIC_URL", "ftp://a.example", "PUBLIC_URL: expected http://"),
         ("JWT_SECRET", "short", "JWT_SECRET: expected 32 characters or more, got 5"),
         ("JWT_SECRET", " " * 40, "JWT_SECRET: expected 32 characters or more, got 0"),
+        ("ENCRYPTION_KEYS", "short", "ENCRYPTION_KEYS: expected 32 characters or more, got 5"),
+        ("ENCRYPTION_KEYS", f"{SECRET},", "ENCRYPTION_KEYS: expected 32 characters or more, got 0"),
+        ("ENCRYPTION_KEYS", f"{SECRET}, {SECRET}", "ENCRYPTION_KEYS: expected each at most once"),
         ("JWT_PUBLIC_KEY", "-----BEGIN PRIVATE KEY-----\nx", "JWT_PUBLIC_KEY: expected a public key"),
         ("JWT_PUBLIC_KEY", "-----BEGIN PUBLIC KEY-----", "JWT_PUBLIC_KEY: expected a whole PEM"),
         ("SIMULATOR_HOURS", "never", "SIMULATOR_HOURS: expected always or clock, got 'never'"),

@@ -1,0 +1,101 @@
+"""What an account is, and what may be asked of accounts: the values that `Accounts` takes and gives."""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row
+
+from auth.identity import Plan, Role
+
+
+class Status(StrEnum):
+    """Whether an account may be used."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who logs in here. Times are Unix seconds; `plan` and `role` are those of tokens to come."""
+
+    id: str
+    email: str
+    email_verified: bool
+    name: str
+    phone: str | None
+    phone_verified: bool
+    plan: Plan
+    role: Role
+    status: Status
+    created_at: int
+    updated_at: int
+    last_login_at: int | None
+    two_factor: bool
+    has_password: bool
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which accounts are looked for, and which part of them. `q` is a part of the mail address or name, in any case.
+
+    `sort` is created_at, email, name, plan (from the least to the most) or last_login_at; who never logged in is last.
+    """
+
+    q: str | None = None
+    plan: Plan | None = None
+    role: Role | None = None
+    status: Status | None = None
+    verified: bool | None = None
+    sort: str = "created_at"
+    descending: bool = False
+    limit: int = 50
+    offset: int = 0
+
+
+class AccountStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """How many accounts there are. Every plan, role and status is named, and may have none."""
+
+    total: int
+    plans: dict[str, int]
+    roles: dict[str, int]
+    statuses: dict[str, int]
+    verified: int
+    two_factor: int
+    registered: int
+
+
+def account_of(row: Row[Any]) -> Account:
+    """A row of the table `accounts`."""
+    return Account(
+        id=row.id,
+        email=row.email,
+        email_verified=row.email_verified_at is not None,
+        name=row.name,
+        phone=row.phone,
+        phone_verified=row.phone_verified_at is not None,
+        plan=Plan(row.plan),
+        role=Role(row.role),
+        status=Status(row.status),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        last_login_at=row.last_login_at,
+        two_factor=row.totp_enabled_at is not None,
+        has_password=row.password_hash is not None,
+    )
+
+
+def statistics_of(rows: list[Row[Any]]) -> AccountStatistics:
+    """Rows of counts, one for each plan, role and status that there are."""
+
+    def by(column: str, kinds: type[StrEnum]) -> dict[str, int]:
+        return {str(kind): sum(row.total for row in rows if getattr(row, column) == kind) for kind in kinds}
+
+    return AccountStatistics(
+        total=sum(row.total for row in rows),
+        plans=by("plan", Plan),
+        roles=by("role", Role),
+        statuses=by("status", Status),
+        verified=sum(row.verified for row in rows),
+        two_factor=sum(row.two_factor for row in rows),
+        registered=sum(row.registered for row in rows),
+    )

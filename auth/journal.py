@@ -1,0 +1,118 @@
+"""An append-only table that every process knows by heart.
+
+What is asked for every connection and command is looked up in memory. What other processes add arrives twice: over the
+hub's control channel (`apply`), and by reading the table again (`poll`).
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, RowMapping, Table, and_, delete, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from auth.transactions import reading, writing
+
+OVERLAP = 256
+"""How many ids a poll reads again: PostgreSQL hands ids out in order, but commits may come in another."""
+
+_PAGE = 5000
+
+Entry = TypeVar("Entry")
+
+
+class Journal(ABC, Generic[Entry]):
+    """What has been added to one table. Without an engine it is known in this process only, and gone with it.
+
+    `apply` and the listeners touch memory alone; all else raises Unavailable where the database fails, and is safe to
+    cancel.
+    """
+
+    table: ClassVar[Table]
+    subject: ClassVar[str]
+    """The column whose later entries cover earlier ones."""
+    order: ClassVar[str]
+    """The column that says which is later; of equal ones the later row."""
+
+    def __init__(self, engine: AsyncEngine | None, *, clock: Callable[[], float] = time.time) -> None:
+        self.on_news: list[Callable[[Entry], None]] = []
+        """Called once with every entry that is news to this process; must neither wait nor raise."""
+        self._engine = engine
+        self._clock = clock
+        self._last_id = 0
+
+    def apply(self, entry: Entry) -> bool:
+        """Know an entry that was committed elsewhere; says whether it is news. May be called many times."""
+        if not self._learn(entry):
+            return False
+        for listener in self.on_news:
+            listener(entry)
+        return True
+
+    async def load(self) -> None:
+        """Read the whole table; what was known before is kept."""
+        self._last_id = 0
+        await self.poll()
+
+    async def poll(self) -> None:
+        """Read what has been added since, and know it."""
+        if self._engine is None:
+            return
+        after = max(0, self._last_id - OVERLAP)
+        while rows := await self._read(self._engine, after):
+            for row in rows:
+                self.apply(self._entry(row))
+            after = rows[-1]["id"]
+            self._last_id = max(self._last_id, after)
+            if len(rows) < _PAGE:
+                return
+
+    async def purge(self) -> None:
+        """Forget what has ended by itself, and what a later entry of the same subject covers."""
+        if self._engine is None:
+            return
+        async with writing(self._engine) as connection:
+            await connection.execute(delete(self.table).where(~self._counts()))
+            await connection.execute(delete(self.table).where(self._covered()))
+
+    @abstractmethod
+    def _learn(self, entry: Entry) -> bool:
+        """Know the entry; whether it is news."""
+
+    @abstractmethod
+    def _entry(self, row: RowMapping) -> Entry:
+        """The entry of a row."""
+
+    @abstractmethod
+    def _counts(self) -> ColumnElement[bool]:
+        """Which rows have not ended by themselves."""
+
+    async def _add(self, rows: Sequence[dict[str, Any]], connection: AsyncConnection | None) -> list[int]:
+        """Insert rows, in the transaction of `connection` where one is given, else in one of their own; their ids."""
+        if connection is not None:
+            return await self._insert(connection, rows)
+        if self._engine is None:
+            self._last_id += len(rows)
+            return [self._last_id - before for before in range(len(rows))][::-1]
+        async with writing(self._engine) as own:
+            return await self._insert(own, rows)
+
+    async def _insert(self, connection: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[int]:
+        statement = insert(self.table).returning(self.table.c.id)
+        return [(await connection.execute(statement.values(row))).scalar_one() for row in rows]
+
+    async def _read(self, engine: AsyncEngine, after: int) -> list[RowMapping]:
+        rows = self.table.c
+        query = select(self.table).where(rows.id > after, self._counts()).order_by(rows.id).limit(_PAGE)
+        async with reading(engine) as connection:
+            return list((await connection.execute(query)).mappings())
+
+    def _covered(self) -> ColumnElement[bool]:
+        rows, later = self.table.c, self.table.alias("later")
+        same = later.c[self.subject] == rows[self.subject]
+        above = or_(
+            later.c[self.order] > rows[self.order],
+            and_(later.c[self.order] == rows[self.order], later.c.id > rows.id),
+        )
+        return select(later.c.id).where(same, above).exists()

@@ -1,0 +1,101 @@
+"""What users say of themselves."""
+
+import base64
+
+import pytest
+
+from tests.hub.live import Hub
+from tests.hub.people import Person
+
+KEYS = {
+    "p256dh": base64.urlsafe_b64encode(b"\4" + bytes(64)).decode().rstrip("="),
+    "auth": base64.urlsafe_b64encode(bytes(16)).decode(),
+}
+
+
+@pytest.fixture
+async def asha(hub: Hub) -> Person:
+    person = Person(hub)
+    await person.register(name="Asha")
+    return person
+
+
+async def test_a_profile_is_changed_field_by_field(asha: Person) -> None:
+    changed = await asha.ask("PUT", "users/me", {"name": "Asha Rao", "language": "kn", "timezone": "Asia/Kolkata"})
+    assert changed.data["name"] == "Asha Rao"
+    changed = (await asha.ask("PUT", "users/me", {"theme": "dark"})).data
+    assert (changed["language"], changed["theme"], changed["timezone"]) == ("kn", "dark", "Asia/Kolkata")
+    assert (await asha.ask("PUT", "users/me", {"language": None})).data["language"] is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"theme": "neon"},
+        {"timezone": "Mars/Olympus"},
+        {"language": "xx"},
+        {"name": 7},
+        {"plan": "enterprise"},
+        {"id": "u_aaaaaaaaaaaaaaaa"},
+        [],
+        "x",
+    ],
+)
+async def test_what_cannot_be_taken_changes_nothing(asha: Person, body: object) -> None:
+    before = (await asha.ask("GET", "users/me")).data
+    answer = await asha.ask("PUT", "users/me", body)
+    assert (answer.status, answer.code) == (400, "BAD_REQUEST")
+    assert (await asha.ask("GET", "users/me")).data == before
+
+
+async def test_a_new_address_needs_the_password_and_has_to_be_verified(hub: Hub, asha: Person) -> None:
+    await Person(hub, "ravi@example.com").register()
+    answer = await asha.ask("PUT", "users/me", {"email": "new@example.com"})
+    assert (answer.status, answer.code) == (403, "PERMISSION_DENIED")
+    taken = await asha.ask("PUT", "users/me", {"email": "RAVI@example.com", "password": asha.password})
+    assert (taken.status, taken.code) == (409, "CONFLICT")
+    old_link = await asha.link_token("verify-email")
+    changed = await asha.ask("PUT", "users/me", {"email": "new@example.com", "password": asha.password})
+    assert (changed.data["email"], changed.data["email_verified"]) == ("new@example.com", False)
+    assert (await asha.ask("POST", "auth/verify-email", {"token": old_link})).status == 401
+    asha.address = "new@example.com"
+    token = await asha.link_token("verify-email")
+    assert (await asha.ask("POST", "auth/verify-email", {"token": token})).status == 200
+    assert (await asha.ask("GET", "users/me")).data["email_verified"] is True
+
+
+async def test_preferences_keep_what_is_not_named(asha: Person) -> None:
+    empty = {"language": None, "theme": None, "timezone": None, "notifications": {}}
+    assert (await asha.ask("GET", "users/preferences")).data == empty
+    await asha.ask("PUT", "users/preferences", {"language": "hi", "notifications": {"email": True}})
+    changed = await asha.ask("PUT", "users/preferences", {"theme": "light"})
+    assert changed.data == empty | {"language": "hi", "theme": "light", "notifications": {"email": True}}
+
+
+async def test_a_browser_is_added_and_removed_by_its_owner_alone(hub: Hub, asha: Person) -> None:
+    body = {"endpoint": "https://push.example.net/abc", "keys": KEYS, "expirationTime": None}
+    made = await asha.ask("POST", "users/push-subscriptions", body)
+    assert made.status == 201
+    assert (await asha.ask("POST", "users/push-subscriptions", body)).data == made.data
+    ravi = Person(hub, "ravi@example.com")
+    await ravi.register()
+    gone = {"endpoint": body["endpoint"]}
+    assert (await ravi.ask("DELETE", "users/push-subscriptions", gone)).status == 404
+    assert (await asha.ask("DELETE", "users/push-subscriptions", gone)).status == 200
+    assert (await asha.ask("DELETE", "users/push-subscriptions", gone)).status == 404
+    for endpoint in ("http://push.example.net/abc", "javascript:alert(1)", "https://"):
+        answer = await asha.ask("POST", "users/push-subscriptions", body | {"endpoint": endpoint})
+        assert (answer.status, answer.code) == (400, "BAD_REQUEST")
+
+
+async def test_who_leaves_is_gone(hub: Hub, asha: Person) -> None:
+    assert (await asha.ask("DELETE", "users/me", {"password": "wrong-Tram-81"})).status == 403
+    async with hub.client(query=f"?token={asha.tokens['access_token']}") as client:
+        assert (await asha.ask("DELETE", "users/me", {"password": asha.password})).status == 200
+        assert await client.close_code() == 3500
+    assert (await asha.ask("GET", "users/me")).status == 401
+    assert (await asha.refresh()).status == 401
+    assert (await asha.login()).status == 401
+    again = Person(hub)
+    assert (await again.register()).status == 201
+    assert again.id != asha.id if asha.tokens else again.id
