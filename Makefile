@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PEERS  := .venv-bench
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench format proto settings lock clean
+.PHONY: run test lint bench format proto settings messages lock clean
 
 # One stamp per set of packages, so that a second run starts at once.
 $(VENV)/.python:
@@ -46,6 +46,10 @@ proto: $(VENV)/.test
 # .env.example and the tables of settings are written from schemas/settings.py; a test holds them equal.
 settings: $(VENV)/.run
 	$(BIN)/python -m hub.settings_table
+
+# The template and the catalogues of hub/translations follow the texts in the code; a test holds them equal.
+messages: $(VENV)/.run
+	$(BIN)/python -m hub.extraction
 
 # The peers live apart, and the benchmarks run without them: what is missing is named and skipped.
 $(PEERS)/.bench: $(VENV)/.python pyproject.toml

@@ -7,6 +7,9 @@ import msgspec
 from sqlalchemy import Row
 
 from auth.identity import Plan, Role
+from schemas.tables import accounts
+
+_NAMES = tuple(column.name for column in accounts.columns)
 
 
 class Status(StrEnum):
@@ -65,22 +68,23 @@ class AccountStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def account_of(row: Row[Any]) -> Account:
-    """A row of the table `accounts`."""
+    """A whole row of the table `accounts`."""
+    known = dict(zip(_NAMES, row, strict=True))  # a row's own attributes take more than twice as long
     return Account(
-        id=row.id,
-        email=row.email,
-        email_verified=row.email_verified_at is not None,
-        name=row.name,
-        phone=row.phone,
-        phone_verified=row.phone_verified_at is not None,
-        plan=Plan(row.plan),
-        role=Role(row.role),
-        status=Status(row.status),
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        last_login_at=row.last_login_at,
-        two_factor=row.totp_enabled_at is not None,
-        has_password=row.password_hash is not None,
+        id=known["id"],
+        email=known["email"],
+        email_verified=known["email_verified_at"] is not None,
+        name=known["name"],
+        phone=known["phone"],
+        phone_verified=known["phone_verified_at"] is not None,
+        plan=Plan(known["plan"]),
+        role=Role(known["role"]),
+        status=Status(known["status"]),
+        created_at=known["created_at"],
+        updated_at=known["updated_at"],
+        last_login_at=known["last_login_at"],
+        two_factor=known["totp_enabled_at"] is not None,
+        has_password=known["password_hash"] is not None,
     )
 
 

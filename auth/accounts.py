@@ -3,11 +3,11 @@
 import base64
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, Row, Select, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.account import Account, AccountStatistics, Status, Wanted, account_of, statistics_of
@@ -23,6 +23,19 @@ __all__ = ["Account", "AccountStatistics", "Accounts", "Status", "Wanted"]
 
 MAX_TEXT = 255
 """Characters of what is looked for, of an issuer, and of a subject, which in OpenID Connect has no more either."""
+
+_BY_ID = select(accounts).where(accounts.c.id == bindparam("user_id"))
+
+_SORTS: dict[str, ColumnElement[Any]] = {
+    "created_at": accounts.c.created_at,
+    "email": accounts.c.email_key,
+    "name": func.lower(accounts.c.name),
+    "plan": case({str(plan): rank for plan, rank in PLAN_RANK.items()}, value=accounts.c.plan),
+    "last_login_at": accounts.c.last_login_at,
+}
+
+Within = Callable[[AsyncConnection, Account], Awaitable[None]]
+"""Writes more in the transaction of a change, of which it is given what the account is after it."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """What PostgreSQL can't hold in a text, or UTF-8 can't say."""
@@ -81,7 +94,7 @@ class Accounts:
         """The account of that id."""
         if not is_account_id(user_id):
             return None
-        return _maybe(await self._one(select(accounts).where(accounts.c.id == user_id)))
+        return _maybe(await self._one(_BY_ID, user_id=user_id))
 
     async def by_email(self, text: str) -> Account | None:
         """The account of that address in any spelling; None for what is no address too."""
@@ -103,7 +116,7 @@ class Accounts:
 
     async def verify_password(self, user_id: str, password: str) -> bool:
         """Whether that is the account's password, without an account it is not, after the same work."""
-        row = await self._one(select(accounts).where(accounts.c.id == user_id)) if is_account_id(user_id) else None
+        row = await self._one(_BY_ID, user_id=user_id) if is_account_id(user_id) else None
         return await self._passwords.verify(password, None if row is None else row.password_hash)
 
     async def set_password(self, user_id: str, new: str, *, place: str = "$.password") -> None:
@@ -171,13 +184,15 @@ class Accounts:
         role: Role | UnsetType = UNSET,
         status: Status | UnsetType = UNSET,
         name: str | UnsetType = UNSET,
+        within: Within | None = None,
     ) -> tuple[Account, Account]:
         """Take over what an administrator changes; the account before and after. Raises CommandError NOT_FOUND.
 
-        Telling those who hold tokens is the caller's: nothing here reaches a token.
+        Telling those who hold tokens is the caller's: nothing here reaches a token. What is written `within` the
+        transaction is committed with the change or not at all; the account's row is locked, so changes come in order.
         """
         name = name if name is UNSET else read_name(name)
-        return await self._change(user_id, {"plan": plan, "role": role, "status": status, "name": name})
+        return await self._change(user_id, {"plan": plan, "role": role, "status": status, "name": name}, within)
 
     async def logged_in(self, user_id: str) -> None:
         """Note the time of a login."""
@@ -262,9 +277,9 @@ class Accounts:
             return None
         return await self._one(select(accounts).where(accounts.c.email_key == key))
 
-    async def _one(self, query: Select[Any]) -> Row[Any] | None:
+    async def _one(self, query: Select[Any], **values: str) -> Row[Any] | None:
         async with reading(self._engine) as connection:
-            row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+            row: Row[Any] | None = (await connection.execute(query, values)).one_or_none()
         return row
 
     async def _update(
@@ -279,7 +294,9 @@ class Accounts:
         async with writing(self._engine) as connection:
             return bool((await connection.execute(change)).rowcount)
 
-    async def _change(self, user_id: str, fields: dict[str, Any]) -> tuple[Account, Account]:
+    async def _change(
+        self, user_id: str, fields: dict[str, Any], within: Within | None = None
+    ) -> tuple[Account, Account]:
         if not is_account_id(user_id):
             raise _unknown()
         async with writing(self._engine) as connection:
@@ -291,8 +308,10 @@ class Accounts:
                 fields["phone_verified_at"] = None
             fields["updated_at"] = int(self._wall())
             change = update(accounts).where(accounts.c.id == user_id).values(fields).returning(accounts)
-            after = (await connection.execute(change)).one()
-        return account_of(before), account_of(after)
+            after = account_of((await connection.execute(change)).one())
+            if within is not None:
+                await within(connection, after)
+        return account_of(before), after
 
 
 async def _locked(connection: AsyncConnection, user_id: str) -> Row[Any]:
@@ -326,18 +345,12 @@ def _holds(q: str) -> ColumnElement[bool]:
 
 
 def _order(wanted: Wanted) -> tuple[ColumnElement[Any], ...]:
-    columns = accounts.c
-    sorts: dict[str, ColumnElement[Any]] = {
-        "created_at": columns.created_at,
-        "email": columns.email_key,
-        "name": func.lower(columns.name),
-        "plan": case({str(plan): rank for plan, rank in PLAN_RANK.items()}, value=columns.plan),
-        "last_login_at": columns.last_login_at,
-    }
-    if wanted.sort not in sorts:
-        raise CommandError(ErrorCode.BAD_REQUEST, "Expected one of {words} - at `?sort`", words=", ".join(sorts))
-    by = sorts[wanted.sort]
-    return (by.desc() if wanted.descending else by.asc()).nulls_last(), columns.id
+    if wanted.sort not in _SORTS:
+        raise CommandError(ErrorCode.BAD_REQUEST, "Expected one of {words} - at `?sort`", words=", ".join(_SORTS))
+    by = _SORTS[wanted.sort].desc() if wanted.descending else _SORTS[wanted.sort].asc()
+    if wanted.sort == "last_login_at":  # of what is never null, saying so would keep PostgreSQL from its index
+        by = by.nulls_last()
+    return by, accounts.c.id
 
 
 def _maybe(row: Row[Any] | None) -> Account | None:

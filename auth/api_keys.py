@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, RowMapping, bindparam, delete, func, inser
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.identity import Identity, Plan, Role
+from auth.permissions import Scope
 from auth.refusals import Reason, TokenRefused
 from auth.revocations import Revocation, Revocations
 from auth.transactions import reading, writing
@@ -27,8 +28,8 @@ from schemas.tables import api_keys
 
 log = logging.getLogger("tickhub.auth.api_keys")
 
-SCOPES = ("market", "signals", "signals:write", "alerts", "alerts:write", "publish", "socket")
-SERVER_SCOPES = frozenset({"publish", "signals:write"})
+SCOPES = tuple(str(scope) for scope in Scope)
+SERVER_SCOPES = frozenset({Scope.PUBLISH, Scope.SIGNALS_WRITE})
 """What only publishers' and administrators' keys may be for."""
 MAX_LIVE_KEYS = 20
 """Of one user."""
@@ -266,8 +267,9 @@ def _allowed(identity: Identity, scopes: Iterable[str]) -> tuple[str, ...]:
 def _checked_name(name: str) -> str:
     kept = name.strip()
     if not 1 <= len(kept) <= _MAX_NAME or not kept.isprintable():
-        message = "Expected a name of 1 to {most} printable characters - at `$.name`"
-        raise CommandError(ErrorCode.BAD_REQUEST, message, most=_MAX_NAME)
+        raise CommandError(
+            ErrorCode.BAD_REQUEST, "Expected a name of 1 to {most} printable characters - at `$.name`", most=_MAX_NAME
+        )
     return kept
 
 

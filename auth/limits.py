@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from schemas.errors import CommandError, ErrorCode, Unavailable
+from schemas.phrases import translatable
 
 log = logging.getLogger("tickhub.auth.limits")
 
@@ -67,7 +68,8 @@ class RateLimited(CommandError):
 
     def __init__(self, allowance: Allowance) -> None:
         seconds = max(1, round(allowance.resets_in_s + 0.5))
-        super().__init__(ErrorCode.RATE_LIMITED, "Too many requests; try again in {seconds} s", seconds=seconds)
+        text = translatable("Too many requests; try again in {seconds} s")
+        super().__init__(ErrorCode.RATE_LIMITED, text, seconds=seconds)
         self.allowance = allowance
 
 

@@ -32,6 +32,7 @@ from jwt import PyJWS, PyJWTError
 from auth.jwks import MAX_BYTES, VerifyingKey, read_key_set
 from schemas.durations import Seconds
 from schemas.errors import CommandError, ErrorCode, Unavailable
+from schemas.phrases import translatable
 from schemas.secret import Secret
 
 log = logging.getLogger("tickhub.auth.oidc")
@@ -63,7 +64,7 @@ class SignInRefused(CommandError):
     """The issuer, or what it said, doesn't prove who somebody is. `reason` is the word for metrics."""
 
     def __init__(self, reason: Reason) -> None:
-        super().__init__(ErrorCode.UNAUTHORIZED, "The sign-in did not succeed: please begin again")
+        super().__init__(ErrorCode.UNAUTHORIZED, translatable("The sign-in did not succeed: please begin again"))
         self.reason = reason
 
 
@@ -184,7 +185,6 @@ class Issuer:
             "sub": {"essential": True},
             "exp": {"essential": True},
             "iat": {"essential": True},
-            "nonce": {"essential": True, "value": pending.nonce},
         }
         expected = {"client_id": self._client_id, "nonce": pending.nonce, "access_token": access_token}
         try:

@@ -11,6 +11,7 @@ from typing import Protocol, assert_never
 from auth.identity import Identity, Plan, Role
 from auth.plans import MAX_CHANNELS, Plans
 from schemas.errors import CommandError, ErrorCode
+from schemas.phrases import translatable
 
 PLAN_RANK: dict[Plan, int] = {plan: rank for rank, plan in enumerate(Plan)}
 """A plan includes all that stand below it."""
@@ -43,14 +44,14 @@ class Action(StrEnum):
 class Scope(StrEnum):
     """What an API key may be for."""
 
-    SOCKET = "socket"
-    """Sockets, and all that their bearer may hear there."""
     MARKET = "market"
     SIGNALS = "signals"
     SIGNALS_WRITE = "signals:write"
-    PUBLISH = "publish"
     ALERTS = "alerts"
     ALERTS_WRITE = "alerts:write"
+    PUBLISH = "publish"
+    SOCKET = "socket"
+    """Sockets, and all that their bearer may hear there."""
 
 
 _READ_SCOPES = {"signals": Scope.SIGNALS, "alerts": Scope.ALERTS}
@@ -110,7 +111,7 @@ class Permissions:
         if channel is None:
             self._allow_at_all(identity, action)
             return 0
-        self._allow_namespace(identity, action, channel.namespace)
+        self.allow_namespace(identity, action, channel.namespace)
         return 0 if action is Action.PROVIDE else self._delay_s(identity, channel)
 
     def connections(self, identity: Identity) -> int:
@@ -140,17 +141,20 @@ class Permissions:
             case _:
                 raise ValueError(f"{action} is done to a channel")
 
-    def _allow_namespace(self, identity: Identity, action: Action, namespace: Rules) -> None:
+    def allow_namespace(self, identity: Identity, action: Action, namespace: Rules) -> None:
+        """Let the bearer do that to some of a namespace's channels; which of them, `allow` and `hidden` say."""
         match action:
             case Action.SUBSCRIBE | Action.HISTORY | Action.PRESENCE | Action.PUBLISH | Action.READ:
                 if action is Action.READ and identity.role is Role.PUBLISHER and namespace.access != "internal":
                     return
-                allow(identity, action, namespace=namespace.name, access=namespace.access, publish=namespace.publish)
+                _allow_access(
+                    identity, action, namespace=namespace.name, access=namespace.access, publish=namespace.publish
+                )
                 if identity.role is Role.USER and namespace.name in self.plans.of(identity.plan).withheld:
-                    text = "the plan {plan} does not have {namespace}"
+                    text = translatable("the plan {plan} does not have {namespace}")
                     raise _denied(text, plan=identity.plan, namespace=namespace.name)
             case Action.PROVIDE:
-                allow_server(identity, namespace=namespace.name, access=namespace.access)
+                _allow_server(identity, namespace=namespace.name, access=namespace.access)
             case Action.CONNECT | Action.MEASURE | Action.ADMINISTER:
                 raise ValueError(f"{action} is done to no channel")
             case _:
@@ -162,12 +166,12 @@ class Permissions:
             delay_s = self.plans.delay_s(identity, channel.exchange)
             return delay_s if channel.namespace.policy == "latest" else 0
         if channel.name == ALL_SIGNALS and self.plans.withholds(identity):
-            text = "{channel} holds signals of exchanges that the plan {plan} does not have"
+            text = translatable("{channel} holds signals of exchanges that the plan {plan} does not have")
             raise _denied(text, channel=ALL_SIGNALS, plan=identity.plan)
         return 0
 
 
-def allow(identity: Identity, action: str, *, namespace: str, access: str, publish: str = "none") -> None:
+def _allow_access(identity: Identity, action: str, *, namespace: str, access: str, publish: str = "none") -> None:
     """Let the bearer do that to a channel of the namespace, as far as the namespace decides it; see `Rules`.
 
     Every action needs the right to subscribe. Raises CommandError PERMISSION_DENIED.
@@ -184,11 +188,11 @@ def allow(identity: Identity, action: str, *, namespace: str, access: str, publi
     if needed is None:
         raise _denied("{namespace} is for administrators", namespace=namespace)
     if PLAN_RANK[identity.plan] < PLAN_RANK[needed]:
-        text = "{namespace} needs the plan {needed}, yours is {plan}"
+        text = translatable("{namespace} needs the plan {needed}, yours is {plan}")
         raise _denied(text, namespace=namespace, needed=needed, plan=identity.plan)
 
 
-def allow_server(identity: Identity, *, namespace: str, access: str) -> None:
+def _allow_server(identity: Identity, *, namespace: str, access: str) -> None:
     """Let the bearer publish to the namespace over HTTP, as servers do. Raises CommandError PERMISSION_DENIED."""
     if access == "internal":
         raise _denied("{namespace} is internal", namespace=namespace)

@@ -141,8 +141,12 @@ class Plans:
             return REALTIME
         rule = self.of(identity.plan).delay_s(exchange)
         if rule is None:
-            text = "the plan {plan} has no prices of {exchange}"
-            raise CommandError(ErrorCode.PERMISSION_DENIED, text, plan=identity.plan, exchange=exchange)
+            raise CommandError(
+                ErrorCode.PERMISSION_DENIED,
+                "the plan {plan} has no prices of {exchange}",
+                plan=identity.plan,
+                exchange=exchange,
+            )
         return rule
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.identity import LANGUAGES
@@ -24,6 +24,8 @@ MAX_NOTIFICATIONS = 16 * 1024
 """Bytes, as JSON."""
 MAX_DEPTH = 16
 """How deep objects and lists may be nested: what can just be encoded here might not be decoded elsewhere."""
+
+_BY_USER = select(preferences).where(preferences.c.user_id == bindparam("user"))
 
 
 class Preference(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +47,7 @@ class Preferences:
     async def get(self, user_id: str) -> Preference:
         """What the user wishes; of an unknown one, nothing."""
         async with reading(self._engine) as connection:
-            row = (await connection.execute(select(preferences).where(preferences.c.user_id == user_id))).one_or_none()
+            row = (await connection.execute(_BY_USER, {"user": user_id})).one_or_none()
         return Preference() if row is None else _preference(row)
 
     async def put(

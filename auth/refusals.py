@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from schemas.errors import CommandError, ErrorCode
+from schemas.phrases import translatable
 
 MAX_TOKEN_BYTES = 8192
 
@@ -29,22 +30,22 @@ class Reason(StrEnum):
 
 
 _TEXTS: dict[Reason, str] = {
-    Reason.TOO_LONG: f"A token has at most {MAX_TOKEN_BYTES} bytes",
-    Reason.MALFORMED: "This is no token",
-    Reason.ALGORITHM: "The token is signed with an algorithm that is not taken here",
-    Reason.SIGNATURE: "The token's signature is wrong",
-    Reason.UNKNOWN_KEY: "The token is signed with an unknown key",
-    Reason.CLAIMS: "The token's claims are incomplete or of the wrong type",
-    Reason.KIND: "This kind of token is not taken here",
-    Reason.SUBJECT: "The token names no user that can be one here",
-    Reason.EXPIRED: "The token has expired",
-    Reason.NOT_YET_VALID: "The token is not valid yet",
-    Reason.ISSUER: "The token comes from another issuer",
-    Reason.AUDIENCE: "The token is meant for another audience",
-    Reason.REUSED: "The ticket or token has been used before",
-    Reason.REVOKED: "The token has been revoked",
-    Reason.ENDED: "This login has ended",
-    Reason.DISABLED: "This account is disabled",
+    Reason.TOO_LONG: translatable("A token has at most {most} bytes"),
+    Reason.MALFORMED: translatable("This is no token"),
+    Reason.ALGORITHM: translatable("The token is signed with an algorithm that is not taken here"),
+    Reason.SIGNATURE: translatable("The token's signature is wrong"),
+    Reason.UNKNOWN_KEY: translatable("The token is signed with an unknown key"),
+    Reason.CLAIMS: translatable("The token's claims are incomplete or of the wrong type"),
+    Reason.KIND: translatable("This kind of token is not taken here"),
+    Reason.SUBJECT: translatable("The token names no user that can be one here"),
+    Reason.EXPIRED: translatable("The token has expired"),
+    Reason.NOT_YET_VALID: translatable("The token is not valid yet"),
+    Reason.ISSUER: translatable("The token comes from another issuer"),
+    Reason.AUDIENCE: translatable("The token is meant for another audience"),
+    Reason.REUSED: translatable("The ticket or token has been used before"),
+    Reason.REVOKED: translatable("The token has been revoked"),
+    Reason.ENDED: translatable("This login has ended"),
+    Reason.DISABLED: translatable("This account is disabled"),
 }
 
 
@@ -53,5 +54,5 @@ class TokenRefused(CommandError):
 
     def __init__(self, reason: Reason) -> None:
         code = ErrorCode.TOKEN_EXPIRED if reason is Reason.EXPIRED else ErrorCode.UNAUTHORIZED
-        super().__init__(code, _TEXTS[reason])
+        super().__init__(code, _TEXTS[reason], most=MAX_TOKEN_BYTES)
         self.reason = reason

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schemas.durations import Seconds
 from schemas.errors import TickhubError
-from schemas.storage import database_errors
+from schemas.storage import database_errors, for_reading
 
 TIMEOUT_S: Seconds = 5.0
 """From asking for a connection to the commit."""
@@ -21,10 +21,9 @@ class ConstraintBroken(TickhubError):
 
 @asynccontextmanager
 async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A transaction that only reads, beside others. Raises Unavailable; cancelling is safe."""
+    """For statements that only read, see `for_reading`. Raises Unavailable; cancelling is safe."""
     with database_errors():
-        shared = engine.execution_options(sqlite_begin="DEFERRED")
-        async with asyncio.timeout(TIMEOUT_S), shared.connect() as connection:
+        async with asyncio.timeout(TIMEOUT_S), for_reading(engine).connect() as connection:
             yield connection
 
 

@@ -26,6 +26,7 @@ import time
 from array import array
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from bench import wire
 from bench.dialects import OPENINGS, Opening
@@ -57,7 +58,7 @@ class Counts:
     missed: int = 0
     reads: int = 0
     closed: int = 0
-    latencies: array = field(default_factory=lambda: array("q"))
+    latencies: "array[int]" = field(default_factory=lambda: array("q"))
 
 
 class Handshake:
@@ -97,7 +98,7 @@ class Handshake:
 class LoadClient:
     """All sockets of one client process."""
 
-    def __init__(self, plan: dict) -> None:
+    def __init__(self, plan: dict[str, Any]) -> None:
         self._plan = plan
         self._workload = Workload(**plan["workload"])
         self._epoll = select.epoll()
@@ -111,7 +112,7 @@ class LoadClient:
         self._window_began = 0.0
         self._next_pong = 0.0
 
-    def connect(self) -> dict:
+    def connect(self) -> dict[str, Any]:
         """Open all sockets, some at a time; answers with how many stand and how long it took."""
         assignments = self._workload.assignments()
         opening = OPENINGS[self._plan["dialect"]]
@@ -293,7 +294,7 @@ class LoadClient:
                     continue  # the next read tells
 
 
-def _result(counts: Counts, sockets: int, probes: int) -> dict:
+def _result(counts: Counts, sockets: int, probes: int) -> dict[str, Any]:
     latencies = sorted(counts.latencies)
     result = asdict(counts) | {"sockets": sockets, "probes": probes}
     del result["latencies"]
@@ -308,7 +309,7 @@ def _percentile(ordered: list[int], share: float) -> int | None:
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None
 
 
-def _answer(result: dict) -> None:
+def _answer(result: dict[str, Any]) -> None:
     print(json.dumps(result), flush=True)
 
 

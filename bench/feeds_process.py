@@ -15,7 +15,7 @@ import json
 import sys
 import time
 import types
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Coroutine, Generator, Mapping, Sequence
 from typing import Any
 
@@ -48,7 +48,7 @@ class Costs:
     """CPU seconds by part, and how late a batch was published after its first packet was read."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.packets = 0
         self.batches = 0
         self.longest_ms = 0

@@ -2,8 +2,9 @@
 
     python -m bench.hub_process --port P --symbols 500            the role web and the load feed, in-process broker
     python -m bench.hub_process --port P --redis redis://…        the role web alone, prices through Redis
-    python -m bench.hub_process --port P --simulator              web and the simulator
+    python -m bench.hub_process --port P --simulator              web and the simulator, also with --redis
 
+With `--database postgresql://…` the accounts and all else are kept there, else in an SQLite file that goes with it.
 Says `{"token": …}` on stdout once it runs, then answers the control protocol of `peers/publisher.py`.
 """
 
@@ -27,6 +28,9 @@ from schemas.settings import Settings, load
 
 _A_DAY_S = 24 * 3600.0
 
+_UNLIMITED = str(10**9)
+"""Requests are limited, and counted, but never too many."""
+
 
 class LoadedProcess(Process):
     """The hub with the load feed instead of the simulator."""
@@ -45,6 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--redis", metavar="URL", default="")
+    parser.add_argument("--database", metavar="URL", default="")
     parser.add_argument("--simulator", action="store_true")
     return parser.parse_args()
 
@@ -54,21 +59,32 @@ def _say_token() -> None:
 
 
 async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
-    if arguments.redis:
-        process = Process(settings, ("web",))
-    elif arguments.simulator:
+    if arguments.simulator:
         process = Process(settings, ("web", "feeds"))
+    elif arguments.redis:
+        process = Process(settings, ("web",))
     else:
         process = LoadedProcess(settings, ("web", "feeds"), symbols=arguments.symbols)
     return await process.run(ready=_say_token)
+
+
+def _environ(arguments: argparse.Namespace, data_dir: str) -> dict[str, str]:
+    return {
+        "PORT": str(arguments.port),
+        "DATA_DIR": data_dir,
+        "DATABASE_URL": arguments.database,
+        "REDIS_URL": arguments.redis,
+        "JWT_SECRET": TOKEN,
+        "RATE_LIMIT_MAX": _UNLIMITED,
+        "LOGIN_RATE_LIMIT_MAX": _UNLIMITED,
+    }
 
 
 def main() -> int:
     """Run until told to stop."""
     arguments = _arguments()
     with tempfile.TemporaryDirectory(prefix="bench-hub-") as data_dir:
-        environ = {"PORT": str(arguments.port), "DATA_DIR": data_dir, "JWT_SECRET": TOKEN, "REDIS_URL": arguments.redis}
-        settings = load(environ)
+        settings = load(_environ(arguments, data_dir))
         logs.configure("WARNING", settings.log_format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_run(settings, arguments))

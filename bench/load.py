@@ -70,7 +70,9 @@ class Sample:
 class Load:
     """A running system with all sockets of a workload open."""
 
-    def __init__(self, system: System, workload: Workload, running: Running, client: Process, opened: dict) -> None:
+    def __init__(
+        self, system: System, workload: Workload, running: Running, client: Process, opened: dict[str, Any]
+    ) -> None:
         self.system = system
         self.workload = workload
         self.running = running
@@ -83,7 +85,8 @@ class Load:
 
     def published(self) -> int:
         """How many publications there have been."""
-        return self.running.publisher.ask()["published"]
+        published: int = self.running.publisher.ask()["published"]
+        return published
 
     def collect_garbage(self) -> Usage:
         """What the server uses once its garbage is gone."""

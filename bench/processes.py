@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "bench" / "results" / "logs"
@@ -92,12 +93,12 @@ class Process:
         except BrokenPipeError:
             raise self._ended() from None
 
-    def ask(self, *, within_s: float = 60.0, **command: object) -> dict:
+    def ask(self, *, within_s: float = 60.0, **command: object) -> dict[str, Any]:
         """Send one JSON line and wait for the answer. Raises ProcessEndedError where none comes in time."""
         self.tell(**command)
         return self.answer(within_s=within_s)
 
-    def answer(self, *, within_s: float = 60.0) -> dict:
+    def answer(self, *, within_s: float = 60.0) -> dict[str, Any]:
         """The next JSON line that the process says. Raises ProcessEndedError where none comes in time."""
         assert self._popen.stdout is not None
         out, deadline = self._popen.stdout.fileno(), time.monotonic() + within_s
@@ -108,7 +109,8 @@ class Process:
                 raise self._ended()
             self._heard += data
         line, _, self._heard = self._heard.partition(b"\n")
-        return json.loads(line)
+        told: dict[str, Any] = json.loads(line)
+        return told
 
     def wait_for_port(self, port: int, *, within_s: float = 20.0) -> None:
         """Return once something listens on the port. Raises ProcessEndedError where nothing does in time."""
@@ -167,4 +169,5 @@ def free_port() -> int:
     """A TCP port that nobody listens on now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+        port: int = sock.getsockname()[1]
+        return port

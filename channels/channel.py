@@ -99,20 +99,24 @@ class ChannelNames:
                     self._read.clear()
                 self._read[text] = channel
         if user is not None and channel.owner is not None and channel.owner != user:
-            raise CommandError(ErrorCode.PERMISSION_DENIED, f"{text} belongs to someone else")
+            raise CommandError(ErrorCode.PERMISSION_DENIED, "{channel} belongs to someone else", channel=text)
         return channel
 
     def _parse(self, text: str, user: str | None) -> Channel:
         if len(text) > MAX_LENGTH:
-            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, f"A channel name has at most {MAX_LENGTH} characters")
+            raise CommandError(
+                ErrorCode.UNKNOWN_CHANNEL, "A channel name has at most {most} characters", most=MAX_LENGTH
+            )
         if not _PRINTABLE.fullmatch(text):
-            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, f"{text[:80]!a} is no name of printable ASCII characters")
+            raise CommandError(
+                ErrorCode.UNKNOWN_CHANNEL, "{name!a} is no name of printable ASCII characters", name=text[:80]
+            )
         word, colon, rest = text.partition(":")
         namespace = self._namespaces.get(word)
         if namespace is None or namespace.access is Access.INTERNAL:
-            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, f"No namespace {word!r}")
+            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, "No namespace {word!r}", word=word)
         if not colon or not rest.strip():
-            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, f"{text!r} names no channel in {word!r}")
+            raise CommandError(ErrorCode.UNKNOWN_CHANNEL, "{name!r} names no channel in {word!r}", name=text, word=word)
         return self._read_name(namespace, rest, user)
 
     def _read_name(self, namespace: Namespace, rest: str, user: str | None) -> Channel:
@@ -124,8 +128,10 @@ class ChannelNames:
                 if timeframe not in TIMEFRAMES or not name:
                     raise CommandError(
                         ErrorCode.UNKNOWN_CHANNEL,
-                        f"{namespace.name}:{rest} is no {namespace.name}:TIMEFRAME:EXCHANGE:SYMBOL;"
-                        f" timeframes are 1m 3m 5m 15m 30m 1h 1d",
+                        "{namespace}:{rest} is no {namespace}:TIMEFRAME:EXCHANGE:SYMBOL;"
+                        " timeframes are 1m 3m 5m 15m 30m 1h 1d",
+                        namespace=namespace.name,
+                        rest=rest,
                     )
                 return self._instrument(namespace, name, timeframe=timeframe)
             case Form.SIGNAL if not _WORD.fullmatch(rest):
@@ -136,7 +142,9 @@ class ChannelNames:
             if rest == OWN:
                 if user is None:
                     raise CommandError(
-                        ErrorCode.UNKNOWN_CHANNEL, f"{namespace.name}:{OWN} is whose? Name the user's id"
+                        ErrorCode.UNKNOWN_CHANNEL,
+                        "{channel} is whose? Name the user's id",
+                        channel=f"{namespace.name}:{OWN}",
                     )
                 rest = user
             return Channel(name=f"{namespace.name}:{rest}", namespace=namespace, owner=rest)
@@ -149,10 +157,12 @@ class ChannelNames:
         if exchange not in EXCHANGES:
             raise CommandError(
                 ErrorCode.INVALID_SYMBOL,
-                f"{exchange!r} is none of the exchanges {' '.join(sorted(EXCHANGES))}",
+                "{exchange!r} is none of the exchanges {exchanges}",
+                exchange=exchange,
+                exchanges=" ".join(sorted(EXCHANGES)),
             )
         if not symbol or symbol != symbol.strip() or ":" in symbol:
-            raise CommandError(ErrorCode.INVALID_SYMBOL, f"{text!r} is no symbol")
+            raise CommandError(ErrorCode.INVALID_SYMBOL, "{symbol!r} is no symbol", symbol=text)
         place = f"{timeframe}:{exchange}:{symbol}" if timeframe else f"{exchange}:{symbol}"
         return Channel(
             name=f"{namespace.name}:{place}",

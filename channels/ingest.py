@@ -213,14 +213,19 @@ def _value(values: Mapping[bytes, bytes], field: bytes) -> bytes:
     try:
         return values[field]
     except KeyError:
-        raise CommandError(ErrorCode.BAD_REQUEST, f"The entry has no field {field.decode()}") from None
+        raise CommandError(ErrorCode.BAD_REQUEST, "The entry has no field {field}", field=field.decode()) from None
 
 
 def _text(values: Mapping[bytes, bytes], field: bytes) -> str:
     value = _value(values, field)
     if len(value) > MAX_KEY_BYTES:
-        raise CommandError(ErrorCode.BAD_REQUEST, f"The field {field.decode()} holds at most {MAX_KEY_BYTES} bytes")
+        raise CommandError(
+            ErrorCode.BAD_REQUEST,
+            "The field {field} holds at most {most} bytes",
+            field=field.decode(),
+            most=MAX_KEY_BYTES,
+        )
     try:
         return value.decode()
     except UnicodeDecodeError as exc:
-        raise CommandError(ErrorCode.BAD_REQUEST, f"The field {field.decode()} is no UTF-8") from exc
+        raise CommandError(ErrorCode.BAD_REQUEST, "The field {field} is no UTF-8", field=field.decode()) from exc

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from channels.channel import Channel
 from channels.shape import Shape, Update
 from schemas.errors import CloseCode, UnsubscribeCode
+from schemas.phrases import Phrase
 
 MAX_BUFFERED = 1024 * 1024
 """Bytes that may wait for a slow reader before its connection ends; log channels and replies wait, prices do not."""
@@ -53,7 +54,7 @@ class Outbox:
         """What the transport held when `stalled` was last asked."""
         self.held: dict[Subscription, Any] = {}
         """Latest channels (and their groups) with news for a slow reader, the one that has waited longest first."""
-        self.on_unsubscribed: Callable[[Subscription, UnsubscribeCode, str | None], None] | None = None
+        self.on_unsubscribed: Callable[[Subscription, UnsubscribeCode, Phrase | None], None] | None = None
         """Told when the registry itself ends a subscription."""
         self.sent_bytes = 0
         self.window = -1

@@ -21,7 +21,8 @@ from channels.recovery import merge
 from channels.shape import Shape, Update
 from channels.state import ChannelState, Watcher
 from schemas.commands import Position
-from schemas.errors import CommandError, ErrorCode, Unavailable, UnsubscribeCode
+from schemas.errors import CommandError, Unavailable, UnsubscribeCode
+from schemas.phrases import Phrase
 
 log = logging.getLogger("tickhub.channels.registry")
 
@@ -350,7 +351,7 @@ class Registry:
         try:
             return await self._grant_log(subscription, wish, state)
         except Unavailable as exc:
-            return CommandError(ErrorCode.NOT_AVAILABLE, str(exc))
+            return exc.refusal
 
     async def _grant_log(self, subscription: Subscription, wish: Wish, state: ChannelState) -> Joined:
         trail: list[Publication] = []
@@ -478,7 +479,7 @@ class Registry:
         state.steady.set()
         self._fanout.settle()
 
-    def end_instrument(self, exchange: str, symbol: str, code: UnsubscribeCode, reason: str) -> None:
+    def end_instrument(self, exchange: str, symbol: str, code: UnsubscribeCode, reason: Phrase) -> None:
         """End all subscriptions of an instrument's channels, for a reason that subscribers are told."""
         place = (exchange, symbol)
         for state in [one for one in self._states.values() if (one.channel.exchange, one.channel.symbol) == place]:
@@ -506,12 +507,12 @@ class Registry:
             for subscription in group.members.values():
                 subscription.channel = channel
 
-    def _end_all(self, state: ChannelState, code: UnsubscribeCode, reason: str | None = None) -> None:
+    def _end_all(self, state: ChannelState, code: UnsubscribeCode, reason: Phrase | None = None) -> None:
         subscriptions = [one for group in state.groups.values() for one in group.members.values()]
         for subscription in subscriptions:
             self._end(subscription, code, reason)
 
-    def _end(self, subscription: Subscription, code: UnsubscribeCode, reason: str | None = None) -> None:
+    def _end(self, subscription: Subscription, code: UnsubscribeCode, reason: Phrase | None = None) -> None:
         self.leave(subscription)
         if subscription.outbox.on_unsubscribed is not None:
             subscription.outbox.on_unsubscribed(subscription, code, reason)

@@ -6,13 +6,15 @@ next one that lists the instrument, and takes back when it is well again. But in
 ones: the simulator carries what it is the first to list, or nothing.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import reduce
 
 import msgspec
 
 from feeds.feed import Feed, Health, Refusal
 from feeds.interest import Place
 from schemas.errors import ErrorCode
+from schemas.phrases import Phrase
 
 PATIENCE_MS = 30_000
 """For how long a feed may be away before another one stands in."""
@@ -93,10 +95,17 @@ def _well(feed: Feed, now_ms: int, since_ms: int) -> bool:
 
 
 def _full(place: Place, feeds: Collection[Feed]) -> Refusal:
-    limits = " and ".join(f"{feed.status.limit:,} instruments at {feed.name}" for feed in feeds)
+    limits = {feed.name: feed.status.limit for feed in feeds if feed.status.limit is not None}
     return Refusal(
         exchange=place[0],
         symbol=place[1],
         code=ErrorCode.LIMIT_EXCEEDED,
-        reason=f"The feed's account carries at most {limits}, and all are taken",
+        reason=no_room(limits),
     )
+
+
+def no_room(limits: Mapping[str, int]) -> Phrase:
+    """What subscribers are told once each feed, by name, carries as many instruments as it may."""
+    each = [Phrase("{count} instruments at {feed}", {"count": f"{most:,}", "feed": at}) for at, most in limits.items()]
+    told = reduce(lambda first, then: Phrase("{first} and {then}", {"first": first, "then": then}), each)
+    return Phrase("The feed's account carries at most {limits}, and all are taken", {"limits": told})

@@ -13,6 +13,7 @@ import msgspec
 
 from feeds.instruments import Instrument
 from schemas.market import Depth, Tick
+from schemas.phrases import Phrase
 
 Update = Tick | Depth
 
@@ -61,7 +62,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     exchange: str
     symbol: str
     code: str
-    reason: str
+    reason: Phrase
 
 
 class Feed(Protocol):

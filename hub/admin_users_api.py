@@ -6,23 +6,22 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.account import Account, Status, Wanted
+from auth.accounts import Within
 from auth.audit import Event, Level
-from auth.identity import Plan, Role
+from auth.entitlements import Entitlement
+from auth.identity import Plan, Role, is_account_id
 from hub.endpoint import Access, Call, Endpoint
 from hub.requests import Page
 from hub.trail import event
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import ist_text
 
-ACCOUNT_PREFIX = "u_"
-"""What accounts' ids begin with; any other id may be a user of someone else's login."""
-
 _SORTS = ("created_at", "email", "name", "plan", "last_login_at")
 _TIMES = frozenset({"created_at", "last_login_at"})
 _USER_ID = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,127}")
-_SETTLE_ATTEMPTS = 3
 
 Entitled = tuple[Plan, Role]
 
@@ -108,16 +107,26 @@ class AccountRegister(Protocol):
         role: Role | UnsetType = UNSET,
         status: Status | UnsetType = UNSET,
         name: str | UnsetType = UNSET,
+        within: Within | None = None,
     ) -> tuple[Account, Account]:
-        """The account before and after. Raises CommandError NOT_FOUND."""
+        """The account before and after, with what is written `within`. Raises CommandError NOT_FOUND."""
+
+
+class Grant(Protocol):
+    """`auth.entitlements.Entitlements.grant`."""
+
+    async def __call__(
+        self, user: str, plan: Plan, role: Role, by: str, *, connection: AsyncConnection | None = None
+    ) -> Entitlement:
+        """Commits, or inserts in that transaction."""
 
 
 class AdminUsersApi:
     """The endpoints of users.
 
-    `entitled` tells what a user has been entitled to by an administrator; `entitle` (user, plan, role, by) commits and
-    announces such a change, so that open sockets follow; `expel` (user) ends all sessions, tokens and sockets of a
-    user, on every instance. `sessions_of` and `keys_of` list what a user has of them.
+    `entitled` tells what a user has been entitled to by an administrator; `grant` is `Entitlements.grant`, and
+    `entitle` puts what it has committed in force, so that open sockets follow; `expel` (user) ends all sessions,
+    tokens and sockets of a user, on every instance. `sessions_of` and `keys_of` list what a user has of them.
     """
 
     def __init__(
@@ -125,7 +134,8 @@ class AdminUsersApi:
         *,
         accounts: AccountRegister,
         entitled: Callable[[str], Entitled | None],
-        entitle: Callable[[str, Plan, Role, str], Awaitable[object]],
+        grant: Grant,
+        entitle: Callable[[Entitlement], Awaitable[object]],
         expel: Callable[[str], Awaitable[object]],
         sessions_of: Callable[[str], Awaitable[Sequence[object]]],
         keys_of: Callable[[str], Awaitable[Sequence[object]]],
@@ -133,6 +143,7 @@ class AdminUsersApi:
     ) -> None:
         self._accounts = accounts
         self._entitled = entitled
+        self._grant = grant
         self._entitle = entitle
         self._expel = expel
         self._sessions_of = sessions_of
@@ -197,28 +208,34 @@ class AdminUsersApi:
         account = await self._accounts.get(user)
         if account is None:
             return await self._update_foreign(call, user, body)
-        before, after = await self._accounts.administer(
-            user, plan=body.plan, role=body.role, status=body.status, name=body.name
-        )
+        before, after = await self._administer(user, body, by=call.caller.user)
         await self._record(_changed(call, before, after))
-        if body.plan is not UNSET or body.role is not UNSET:
-            after = await self._entitle_as(after, by=call.caller.user)
         if body.status is Status.DISABLED:
             await self._expel(user)
         return await self._detail(user, after, None)
 
-    async def _entitle_as(self, account: Account, *, by: str) -> Account:
-        """Entitle the user to what the account says, also where another administrator has changed it meanwhile."""
-        for _ in range(_SETTLE_ATTEMPTS):
-            await self._entitle(account.id, account.plan, account.role, by)
-            present = await self._accounts.get(account.id)
-            if present is None or (present.plan, present.role) == (account.plan, account.role):
-                break
-            account = present
-        return account
+    async def _administer(self, user: str, body: UserBody, *, by: str) -> tuple[Account, Account]:
+        """The account before and after; with another plan or role what its tokens entitle to, in one transaction."""
+        granted: list[Entitlement] = []
+
+        async def grant(connection: AsyncConnection, account: Account) -> None:
+            granted.append(await self._grant(account.id, account.plan, account.role, by, connection=connection))
+
+        entitling = body.plan is not UNSET or body.role is not UNSET
+        changed = await self._accounts.administer(
+            user,
+            plan=body.plan,
+            role=body.role,
+            status=body.status,
+            name=body.name,
+            within=grant if entitling else None,
+        )
+        for one in granted:
+            await self._entitle(one)
+        return changed
 
     async def _update_foreign(self, call: Call, user: str, body: UserBody) -> UserDetail:
-        if user.startswith(ACCOUNT_PREFIX):
+        if is_account_id(user):
             raise _unknown()
         if body.status is not UNSET or body.name is not UNSET:
             raise CommandError(ErrorCode.CONFLICT, "This user has no account here: only plan and role can be set")
@@ -227,7 +244,7 @@ class AdminUsersApi:
         role = body.role if body.role is not UNSET else (before and before[1])
         if plan is None or role is None:
             raise CommandError(ErrorCode.CONFLICT, "Nothing is known here of this user: set plan and role together")
-        await self._entitle(user, plan, role, call.caller.user)
+        await self._entitle(await self._grant(user, plan, role, call.caller.user))
         await self._record(
             event(
                 call,

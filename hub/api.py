@@ -17,14 +17,14 @@ from auth.api_keys import ApiKeys
 from auth.audit import Audit
 from auth.challenges import Challenges
 from auth.failures import Failures
-from auth.identity import Identity, Plan, Role
+from auth.identity import Identity
 from auth.limits import Limit, RateLimits, limits_of
-from auth.oidc import Issuer
 from auth.permissions import Action, Permissions
 from auth.plans import Plans
 from auth.preferences import Preferences
 from auth.push_subscriptions import PushSubscriptions
 from auth.refresh_tokens import RefreshTokens
+from auth.revocations import Revocation
 from auth.sealing import Sealer
 from auth.sessions import Sessions
 from auth.tickets import Tickets
@@ -38,6 +38,7 @@ from channels.registry import Registry
 from feeds.candles.history import CandleHistory
 from feeds.configuration import Configuration
 from feeds.instruments import Instruments
+from hub import languages
 from hub.account_views import LoggedIn, SecondFactorWanted
 from hub.admin_config_api import AdminConfigApi
 from hub.admin_live_api import AdminLiveApi
@@ -49,7 +50,7 @@ from hub.auth_api import AuthApi, ResetPasswordBody, VerifyEmailBody
 from hub.client_address import client_address, networks
 from hub.config_sections import LimitsSection
 from hub.connections import Connections
-from hub.dispatch import Dispatcher
+from hub.dispatch import Areas, Dispatcher
 from hub.docs_page import Docs
 from hub.encryption_keys import encryption_keys
 from hub.endpoint import Call, Endpoint, Reply
@@ -60,11 +61,10 @@ from hub.http import Check, PublishApi
 from hub.http_limits import HttpLimits
 from hub.instance_stats import InstanceStats
 from hub.keys_api import KeysApi
-from hub.languages import Languages, language_of
-from hub.live_connections import Ended, Ending, LiveConnections
+from hub.live_connections import ConnectionsAsked, ConnectionsHere, Ended, Ending, LiveConnections
 from hub.logins import Logins
 from hub.market_api import MarketApi
-from hub.oidc_api import OidcApi
+from hub.oidc_api import OidcApi, issuer_of
 from hub.openapi import openapi
 from hub.parts import Part
 from hub.people import People
@@ -76,9 +76,9 @@ from hub.signals_api import SignalsApi
 from hub.standing import Standing
 from hub.trail import event
 from hub.two_factor_api import TwoFactorApi
+from hub.usage_api import UsageApi
 from hub.users_api import UsersApi
 from schemas.durations import Seconds
-from schemas.errors import SettingsError
 from schemas.settings import Settings
 
 KEYS_SHOWN_S = 30 * 86_400
@@ -129,7 +129,6 @@ class HttpApi:
         """Reads files: blocks for some milliseconds. Raises SettingsError."""
         settings = ground.settings
         self._ground = ground
-        self._languages = Languages()
         self._trusted = networks(settings.trusted_proxies)
         self._sealer = Sealer(encryption_keys(settings))
         self._audit = Audit(ground.engine, wall=time.time)
@@ -141,6 +140,7 @@ class HttpApi:
             secret=ground.secret,
             limits=self._limits_of(LimitsSection()),
         )
+        self._http_limits = HttpLimits(self._limits, address_of=self._address, requests_of=self._requests_of)
         self._configuration = Configuration(ground.engine, wall=time.time)
         self.fleet = Fleet(ground.broker, ground.registry, secrets.token_hex(6))
         LiveConnections(ground.connections, self.fleet)
@@ -167,15 +167,17 @@ class HttpApi:
         settings, names = self._ground.settings, self._ground.names
         dispatcher = Dispatcher(
             verify=self._ground.standing.verify,
-            limit=HttpLimits(self._limits, address_of=self._address, requests_of=self._requests_of),
+            limit=self._http_limits,
             address_of=self._address,
-            language_of=lambda request, identity: language_of(request.headers.get("accept-language"), identity),
+            language_of=lambda request, identity: languages.language_of(
+                request.headers.get("accept-language"), identity
+            ),
         )
         docs = Docs(
             openapi=lambda: openapi(self.endpoints, public_url=settings.public_url),
             asyncapi=lambda: asyncapi(url=base_url_of(settings), namespaces=names.namespaces),
         )
-        return [Mount("/api/v1", routes=dispatcher.routes(self.endpoints)), *docs.routes]
+        return [Mount("/api/v1", app=Areas(dispatcher.routes(self.endpoints))), *docs.routes]
 
     @property
     def parts(self) -> list[Part]:
@@ -246,11 +248,12 @@ class HttpApi:
                 reset_password=lambda token, password, call: auth.reset_password(
                     call, ResetPasswordBody(token=token, password=password)
                 ),
-                tell=self._languages.tell,
+                tell=languages.tell,
             ),
             UsersApi(people),
             KeysApi(keys=self._ground.keys, audit=audit, revoke=self._ground.standing.announce),
             PlansApi(self._ground.plans),
+            UsageApi(permissions=self._ground.permissions, allowance=self._http_limits.look, sockets=self._sockets_of),
             *self._admin_apis(),
         ]
         return [endpoint for api in apis for endpoint in api.endpoints]
@@ -270,7 +273,7 @@ class HttpApi:
                 names=ground.names,
                 engine=ground.engine,
                 instruments=ground.instruments,
-                delay_s=ground.plans.delay_s,
+                permissions=ground.permissions,
             ),
             PublishApi(broker=ground.broker, names=ground.names, permissions=ground.permissions, note=self._audit.note),
         ]
@@ -281,7 +284,8 @@ class HttpApi:
             AdminUsersApi(
                 accounts=ground.accounts,
                 entitled=ground.standing.entitlements.of,
-                entitle=self._entitle,
+                grant=ground.standing.entitlements.grant,
+                entitle=ground.standing.entitle,
                 expel=self._expel,
                 sessions_of=people.sessions.listed,
                 keys_of=people.keys.listed,
@@ -324,19 +328,19 @@ class HttpApi:
 
     # -- what it does for several -------------------------------------------------------------------------------------
 
-    async def _entitle(self, user: str, plan: Plan, role: Role, by: str) -> None:
-        standing = self._ground.standing
-        await standing.entitle(await standing.entitlements.grant(user, plan, role, by=by))
-
     async def _expel(self, user: str) -> None:
         """End all that a user has open: logins, tokens, keys' sockets."""
         await self._people.announce(await self._people.sessions.end_all(user, "disabled"))
         await self._revoke_user(user)
         await self.fleet.ask("disconnect", Ending(user=user), Ended)
 
+    async def _sockets_of(self, user: str) -> int:
+        asked = ConnectionsAsked(limit=0, sort="opened_at", descending=True, user=user)
+        told = await self.fleet.ask("connections", asked, ConnectionsHere)
+        return sum(one.total for one in told.answers.values())
+
     async def _revoke_user(self, user: str) -> None:
-        standing = self._ground.standing
-        await standing.announce([await standing.revocations.revoke_user(user, time.time())])
+        await self._ground.standing.revoke_all([Revocation(user=user, issued_before=int(time.time()))])
 
     def _limits_of(self, section: LimitsSection) -> dict[str, Limit]:
         settings = self._ground.settings
@@ -351,13 +355,3 @@ class HttpApi:
 
     def _address(self, request: Request) -> str:
         return client_address(request.scope, self._trusted)
-
-
-def issuer_of(settings: Settings) -> Issuer | None:
-    """Whose accounts one may sign in with besides. Raises SettingsError."""
-    if settings.oidc_issuer is None or settings.oidc_client_id is None:
-        return None
-    try:
-        return Issuer(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
-    except ValueError as exc:
-        raise SettingsError([f"OIDC_ISSUER: {exc}"]) from None

@@ -16,6 +16,7 @@ from schemas.commands import (
 )
 from schemas.errors import ErrorCode, UnsubscribeCode
 from schemas.messages import (
+    Entitled,
     Error,
     FailedChannel,
     Heartbeat,
@@ -101,6 +102,7 @@ EVENTS: tuple[Message, ...] = (
     Heartbeat(time=_TIME, feeds={"NSE": "live"}),
     Unsubscribed(channel="market:NSE:TCS", code=UnsubscribeCode.NOT_CARRIED, reason="no feed carries it"),
     TokenExpiring(expires_in=60),
+    Entitled(plan="pro", role="user"),
     Shutdown(reconnect_after=1.7),
     Error(id=9, code=ErrorCode.BAD_REQUEST, message="Expected `str`, got `int` - at `$.channel`", temporary=False),
 )

@@ -11,7 +11,7 @@ from auth.challenges import Kind
 from auth.tickets import Tickets
 from hub.account_views import LoggedIn, SecondFactorWanted, UserView
 from hub.endpoint import Access, Call, Endpoint, Nothing, Reply
-from hub.logins import Logins
+from hub.logins import REGISTRATION, Logins
 from hub.people import People
 from hub.trail import event
 from schemas.errors import CommandError, ErrorCode
@@ -187,7 +187,7 @@ class AuthApi:
             await people.preferences.put(account.id, language=body.language)
         await people.audit.record(event(call, "account.created", actor=account.id))
         await people.send_verification(account, body.language or call.language)
-        answer = await self._logins.enter(call, account, by="registration", cookie=body.cookie)
+        answer = await self._logins.enter(call, account, by=REGISTRATION, cookie=body.cookie)
         assert isinstance(answer.data, LoggedIn)  # noqa: S101 - a new account has no second factor
         return Reply(answer.data, 201, answer.headers)
 
@@ -216,7 +216,7 @@ class AuthApi:
             await people.announce(await people.sessions.end(caller.session, caller.user, "logout"))
         else:
             await people.revoke(caller)
-        await people.audit.record(event(call, "logout", target=caller.session, everywhere=body.everywhere))
+        people.audit.note(event(call, "logout", target=caller.session, everywhere=body.everywhere))
         return Reply(Nothing(), headers=people.cookie.cleared())
 
     # -- passwords ----------------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from schemas.commands import AnyCommand, Mode, RequestId
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import LTP_FIELDS, QUOTE_FIELDS
 from schemas.messages import AnyMessage
+from schemas.phrases import translatable
+from schemas.validation import phrase_of
 
 _ABSENT = object()
 _MODE_FIELDS = {"ltp": LTP_FIELDS, "quote": QUOTE_FIELDS}
@@ -26,8 +28,8 @@ _MODE_FIELDS = {"ltp": LTP_FIELDS, "quote": QUOTE_FIELDS}
 class BadFrame(CommandError):
     """What a client sent is no command; `request_id` is the id it carried, where one could be made out."""
 
-    def __init__(self, message: str, request_id: RequestId | None = None) -> None:
-        super().__init__(ErrorCode.BAD_REQUEST, message)
+    def __init__(self, text: str, request_id: RequestId | None = None, /, **values: object) -> None:
+        super().__init__(ErrorCode.BAD_REQUEST, text, **values)
         self.request_id = request_id
 
 
@@ -53,7 +55,7 @@ class _Json:
 
     opcode = TEXT
     kind: type = str
-    expected = "text frames with JSON"
+    expected = translatable("This connection speaks text frames with JSON")
     command = msgspec.json.Decoder(AnyCommand)
     request_id = msgspec.json.Decoder(_Id)
     encode = msgspec.json.Encoder().encode
@@ -64,7 +66,7 @@ class _MessagePack:
 
     opcode = BINARY
     kind: type = bytes
-    expected = "binary frames with MessagePack"
+    expected = translatable("This connection speaks binary frames with MessagePack")
     command = msgspec.msgpack.Decoder(AnyCommand)
     request_id = msgspec.msgpack.Decoder(_Id)
     encode = msgspec.msgpack.Encoder().encode
@@ -83,11 +85,12 @@ class NativeCodec:
         """The one command of a frame."""
         wire = self._wire
         if not isinstance(data, wire.kind):
-            raise BadFrame(f"This connection speaks {wire.expected}")
+            raise BadFrame(wire.expected)
         try:
             return (wire.command.decode(data),)  # type: ignore[arg-type] # the kind was checked above
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            raise BadFrame(str(exc), self._id_of(data)) from exc
+            fault = phrase_of(str(exc))
+            raise BadFrame(fault.text, self._id_of(data), **fault.values) from exc
 
     def _id_of(self, data: str | bytes) -> RequestId | None:
         try:

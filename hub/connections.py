@@ -21,6 +21,7 @@ from auth.identity import Identity
 from auth.permissions import Action
 from hub.codec import CODECS, JSON, BadFrame, Codec
 from hub.frames import PING_FRAME
+from hub.languages import language_of, tell
 from hub.protocol import EXTENSION, AsgiSocket, Receive, Scope, Send, Socket
 from hub.rights import Rights
 from hub.session import MAX_ERRORS_IN_A_ROW, Services, Session
@@ -135,7 +136,7 @@ class Connections:
         try:
             self._check_entry(headers)
             identity = await self._authenticate(scope, headers, receive, socket, codec)
-            session = self._admit(socket, codec, identity, self._address_of(scope))
+            session = self._admit(socket, codec, identity, self._address_of(scope), _language(headers))
             socket.forget_handshake()
             self._opening -= 1
             code = await session.run(receive)
@@ -175,7 +176,7 @@ class Connections:
             if "ticket" in query:
                 return await self._redeem(query["ticket"][0])
             async with asyncio.timeout(self._limits.auth_timeout_s):
-                return await self._first_message(receive, socket, codec)
+                return await self._first_message(receive, socket, codec, _language(headers))
         except TimeoutError:
             raise Disconnect(CloseCode.NO_AUTH) from None
         except CommandError as exc:
@@ -189,7 +190,7 @@ class Connections:
         identity: Identity = await self._services.verify(token)
         return identity
 
-    async def _first_message(self, receive: Receive, socket: Socket, codec: Codec) -> Identity:
+    async def _first_message(self, receive: Receive, socket: Socket, codec: Codec, language: str) -> Identity:
         for _ in range(MAX_ERRORS_IN_A_ROW):
             message = await receive()
             if message["type"] == "websocket.disconnect":
@@ -204,11 +205,12 @@ class Connections:
                 error = CommandError(ErrorCode.UNAUTHORIZED, "Say `auth` with a token first")
             except BadFrame as exc:
                 error, request_id = exc, exc.request_id
-            reply = messages.Error(id=request_id, code=error.code, message=error.message, temporary=False)
+            told = tell(error, language)
+            reply = messages.Error(id=request_id, code=error.code, message=told, temporary=False)
             socket.write(codec.message(reply))
         raise Disconnect(CloseCode.TOO_MANY_ERRORS)
 
-    def _admit(self, socket: Socket, codec: Codec, identity: Identity, address: str | None) -> Session:
+    def _admit(self, socket: Socket, codec: Codec, identity: Identity, address: str | None, language: str) -> Session:
         try:
             self._services.permissions.allow(identity, Action.CONNECT)
         except CommandError as exc:
@@ -216,7 +218,8 @@ class Connections:
         limit = self._limit(identity)
         if limit and self._per_user[identity.user] >= limit:
             raise Disconnect(CloseCode.CONNECTION_LIMIT)
-        session = Session(self._services, socket, codec, identity, client=secrets.token_hex(8), address=address)
+        client = secrets.token_hex(8)
+        session = Session(self._services, socket, codec, identity, client, address=address, language=language)
         session.heartbeat_due = asyncio.get_running_loop().time() + self._services.heartbeat_s
         socket.owner = session
         self._sessions[session.client] = session
@@ -351,6 +354,10 @@ class Connections:
                 await self._empty.wait()
         except TimeoutError:
             log.warning("drain.unfinished", extra={"connections": len(self._sessions)})
+
+
+def _language(headers: dict[bytes, str]) -> str:
+    return language_of(headers.get(b"accept-language"))
 
 
 def _negotiate(offered: list[str]) -> tuple[Codec, str | None]:

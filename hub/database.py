@@ -6,6 +6,7 @@ can write, and an error or a repr never holds the password, since the engine's o
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, event, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from schemas import migrations
 from schemas.errors import Unavailable
@@ -28,8 +31,12 @@ SQLITE_FILE = "tickhub.db"
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 10.0
 BUSY_TIMEOUT_MS = 5000
-POOL_SIZE = 5
-POOL_OVERFLOW = 10
+POOL_SIZE = 15
+POOL_OVERFLOW = 0
+"""Connections are opened by need and kept. Those beyond the pool's size would be closed after each use, and a burst
+would spend its time on opening them."""
+PING_AFTER_S = 1.0
+"""How long a connection may have lain idle before its server is asked whether it still stands."""
 MIGRATION_LOCK = 0x7469636B687562
 """The key of PostgreSQL's advisory lock: the bytes of the project's name."""
 MIGRATION_WAIT_S = 60.0
@@ -40,6 +47,8 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
 )
+
+_USED_AT = "used_at"
 
 _DURABLE_COMMITS = """
     SELECT set_config('synchronous_commit', 'on', false)
@@ -78,6 +87,7 @@ def _sqlite(path: Path) -> AsyncEngine:
         hide_parameters=True,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
+        pool_use_lifo=True,
         pool_timeout=CONNECT_TIMEOUT_S,
     )
     event.listen(engine.sync_engine, "begin", _begin)
@@ -127,16 +137,38 @@ def _postgres(database_url: str) -> AsyncEngine:
             raise
         return connection
 
-    return create_async_engine(
+    engine = create_async_engine(
         URL.create("postgresql+asyncpg"),
         async_creator=connect,
         hide_parameters=True,
-        pool_pre_ping=True,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
+        pool_use_lifo=True,
         pool_timeout=CONNECT_TIMEOUT_S,
         pool_recycle=1800,
     )
+    event.listen(engine.sync_engine, "checkin", _note_use)
+    event.listen(engine.sync_engine, "checkout", _check_connection)
+    return engine
+
+
+def _note_use(_: Any, record: ConnectionPoolEntry) -> None:
+    record.info[_USED_AT] = time.monotonic()
+
+
+def _check_connection(connection: Any, record: ConnectionPoolEntry, _: Any) -> None:
+    """Have the pool replace a connection that is broken.
+
+    The driver knows of one that the server has closed. What else may have become of it only a round trip tells, or
+    three, as `pool_pre_ping` makes them: before each use that would cost more than what is then asked.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+    if time.monotonic() - record.info.get(_USED_AT, time.monotonic()) > PING_AFTER_S:
+        try:
+            connection.ping()
+        except (connection.dbapi.Error, asyncpg.InterfaceError, OSError) as exc:
+            raise DisconnectionError from exc
 
 
 def _checked(database_url: str) -> str:

@@ -5,14 +5,40 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
 from auth.identity import Identity
 from auth.permissions import allow_admin, allow_scope
 from hub.endpoint import Access, Call, Endpoint, Reply
 from hub.envelope import success
+from hub.languages import SCOPE
 from hub.requests import MAX_BODY_BYTES, NothingQuery, Verify, body, credential, query
 from schemas.errors import CommandError, ErrorCode
+
+
+class Areas:
+    """Routes by the first part of their path: Starlette tries one after the other, and of those there are many.
+
+    To be mounted at a path.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = list(routes)
+        """All of them, for whoever looks through an application's routes."""
+        self._nowhere = Router()
+        self._routers: dict[str, Router] = {}
+        for route in self.routes:
+            self._routers.setdefault(_area(route.path), Router()).routes.append(route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Along the routes of the path's area."""
+        area = _area(scope["path"].removeprefix(scope["root_path"]))
+        await self._routers.get(area, self._nowhere)(scope, receive, send)
+
+
+def _area(path: str) -> str:
+    return path[1:].partition("/")[0]
 
 
 class Dispatcher:
@@ -48,12 +74,13 @@ class Dispatcher:
 
     async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
         identity = await self._identify(endpoint, request)
+        language = request.scope[SCOPE] = self._language_of(request, identity)
         await self._limit(request, identity, endpoint.limit)
         _check_access(endpoint, identity)
         given: dict[str, Any] = {}
         if endpoint.query_type is not None:
             given["query"] = query(request, endpoint.query_type)
-        elif request.url.query:
+        elif request.scope["query_string"]:
             query(request, NothingQuery)
         if endpoint.body_type is not None:
             limit = endpoint.max_body_bytes or MAX_BODY_BYTES
@@ -62,7 +89,7 @@ class Dispatcher:
             request=request,
             identity=identity,
             address=self._address_of(request),
-            language=self._language_of(request, identity),
+            language=language,
             request_id=request.scope.get("request_id", ""),
         )
         return _response(endpoint, await endpoint.handle(call, **given))

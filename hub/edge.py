@@ -3,8 +3,8 @@
 Sockets don't come by here, see `hub.web`: middleware would keep its frames for each of tens of thousands of them.
 """
 
+import random
 import re
-import secrets
 from collections.abc import Collection, Sequence
 
 from starlette.middleware import Middleware
@@ -20,6 +20,7 @@ from hub.logs import Asked
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 REQUEST_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
 
+_names = random.Random()  # noqa: S311 - a name is no secret, and the system's randomness costs a call of the kernel
 _GOOD_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 _DEFAULTS = (
@@ -37,21 +38,19 @@ _TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 def middleware(*, origins: Collection[str], trusted: Sequence[Network]) -> list[Middleware]:
     """All that stands around the routes, from the outside in.
 
-    `origins` are web pages that may call from elsewhere: with cookies where they are named, never for `*`.
+    `origins` are web pages that may call from elsewhere: with cookies where they are named, never for `*`. Without any,
+    nothing stands there that every request would have to pass: a browser takes silence for no.
     """
-    return [
-        Middleware(Edge, trusted=trusted),
-        Middleware(
-            CORSMiddleware,
-            allow_origins=origins,
-            allow_credentials=bool(origins) and "*" not in origins,
-            allow_methods=METHODS,
-            allow_headers=REQUEST_HEADERS,
-            expose_headers=(*EXPOSED_HEADERS, "X-Request-ID"),
-            max_age=600,
-        ),
-        Middleware(BugAnswer),
-    ]
+    cors = Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_credentials="*" not in origins,
+        allow_methods=METHODS,
+        allow_headers=REQUEST_HEADERS,
+        expose_headers=(*EXPOSED_HEADERS, "X-Request-ID"),
+        max_age=600,
+    )
+    return [Middleware(Edge, trusted=trusted), *([cors] if origins else []), Middleware(BugAnswer)]
 
 
 class Edge:
@@ -71,7 +70,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = _given_id(scope) or secrets.token_hex(8)
+        name = _given_id(scope) or f"{_names.getrandbits(64):016x}"
         scope["request_id"] = name
         asked = Asked(name)
         wanted = response_headers(scope)

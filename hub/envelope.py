@@ -12,8 +12,10 @@ from starlette.responses import Response
 
 from auth.limits import RateLimited
 from hub.http_limits import refusal_headers
+from hub.languages import DEFAULT, language_at, say, tell
 from hub.logs import request_id
 from schemas.errors import HTTP_STATUS, CommandError, ErrorCode, Unavailable
+from schemas.phrases import Phrase, translatable
 
 log = logging.getLogger("tickhub.hub.http")
 
@@ -23,6 +25,7 @@ _STATUS_CODE = {
     404: ErrorCode.NOT_FOUND,
     405: ErrorCode.BAD_REQUEST,
 }
+_DETAILS = (translatable("Not Found"), translatable("Method Not Allowed"))  # Starlette's words for what is no route
 
 
 def success(data: Any, status: int = 200) -> Response:
@@ -37,16 +40,18 @@ def failure(
     status: int | None = None,
     headers: dict[str, str] | None = None,
     details: Mapping[str, Any] | None = None,
+    language: str = DEFAULT,
 ) -> Response:
-    """The envelope of a failure; the status is the code's own where none is given.
+    """The envelope of a failure, whose message is in that language; the status is the code's own where none is given.
 
     `error.details` holds the request's id beside what is given.
     """
+    said = {"Content-Language": language, "Vary": "Accept-Language", **(headers or {})}
     error: dict[str, Any] = {"code": code, "message": message}
     name = request_id()
     if name or details:
         error["details"] = {**(details or {}), **({"request_id": name} if name else {})}
-    return _json({"status": "error", "error": error, "timestamp": _now()}, status or HTTP_STATUS[code], headers)
+    return _json({"status": "error", "error": error, "timestamp": _now()}, status or HTTP_STATUS[code], said)
 
 
 def _json(body: Any, status: int, headers: dict[str, str] | None = None) -> Response:
@@ -57,11 +62,16 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-async def on_command_error(_: Request, exc: Exception) -> Response:
+async def on_command_error(request: Request, exc: Exception) -> Response:
     """A refused request."""
     if not isinstance(exc, CommandError):
         raise exc
-    return failure(exc.code, exc.message, headers=_headers(exc))
+    return _told(request, exc, _headers(exc))
+
+
+def _told(request: Request, error: CommandError, headers: dict[str, str] | None = None) -> Response:
+    language = language_at(request)
+    return failure(error.code, tell(error, language), headers=headers, language=language)
 
 
 def _headers(exc: CommandError) -> dict[str, str] | None:
@@ -73,25 +83,29 @@ def _headers(exc: CommandError) -> dict[str, str] | None:
     return None
 
 
-async def on_unavailable(_: Request, exc: Exception) -> Response:
+async def on_unavailable(request: Request, exc: Exception) -> Response:
     """A server that we depend on is away."""
-    return failure(ErrorCode.NOT_AVAILABLE, str(exc), headers={"Retry-After": "2"})
+    if not isinstance(exc, Unavailable):
+        raise exc
+    return _told(request, exc.refusal, {"Retry-After": "2"})
 
 
-async def on_http_exception(_: Request, exc: Exception) -> Response:
+async def on_http_exception(request: Request, exc: Exception) -> Response:
     """A route that does not exist, or not for this method."""
     if not isinstance(exc, HTTPException):
         raise exc
     headers = dict(exc.headers) if exc.headers else None
     other = ErrorCode.BAD_REQUEST if exc.status_code < 500 else ErrorCode.INTERNAL
     code = _STATUS_CODE.get(exc.status_code, other)
-    return failure(code, exc.detail, status=exc.status_code, headers=headers)
+    language = language_at(request)
+    told = say(Phrase(exc.detail), language)
+    return failure(code, told, status=exc.status_code, headers=headers, language=language)
 
 
 async def on_bug(request: Request, exc: Exception) -> Response:
     """Anything else is a bug of ours: the log has it, the caller gets no more than that it happened."""
     log.error("http.bug", exc_info=exc, extra={"method": request.method, "path": request.url.path})
-    return failure(ErrorCode.INTERNAL, "Something went wrong on our side")
+    return _told(request, CommandError(ErrorCode.INTERNAL, "Something went wrong on our side"))
 
 
 EXCEPTION_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {

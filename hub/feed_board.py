@@ -13,10 +13,12 @@ from channels.channel import Channel
 from channels.namespace import CONTROL
 from channels.registry import Registry
 from channels.shape import Update
+from feeds.allotment import no_room
 from feeds.feed import Refusal
 from feeds.interest import Interest, Place
 from schemas.durations import Seconds
 from schemas.errors import CommandError, ErrorCode, Unavailable, UnsubscribeCode
+from schemas.phrases import Phrase
 
 log = logging.getLogger("tickhub.hub.feed_board")
 
@@ -66,7 +68,7 @@ class FeedBoard:
         self._always = always
         self._clock = clock
         self._refused: dict[Place, tuple[Seconds, CommandError]] = {}
-        self._full: str | None = None
+        self._full: Phrase | None = None
         self._carried: frozenset[Place] | None = None  # not known yet
 
     async def run(self) -> NoReturn:
@@ -97,8 +99,7 @@ class FeedBoard:
             return
         limits = {name: one.limit for name, one in sources.items()}
         full = bool(sources) and all(one.limit is not None and one.instruments >= one.limit for one in sources.values())
-        told = " and ".join(f"{limit:,} instruments at {name}" for name, limit in limits.items() if limit is not None)
-        self._full = f"The feed's account carries at most {told}, and all are taken" if full else None
+        self._full = no_room({name: limit for name, limit in limits.items() if limit is not None}) if full else None
         if not full:  # what was refused for want of room may try again
             self._refused = {
                 place: entry
@@ -115,7 +116,7 @@ class FeedBoard:
             log.warning("feed_board.unreadable")
             return
         for one in refusals:
-            error = CommandError(_code(one.code), one.reason)
+            error = CommandError(_code(one.code), one.reason.text, **one.reason.values)
             self._refused[one.exchange, one.symbol] = (self._clock() + REFUSED_FOR_S, error)
             self._registry.end_instrument(one.exchange, one.symbol, UnsubscribeCode.NOT_CARRIED, one.reason)
 
@@ -129,7 +130,7 @@ class FeedBoard:
             return entry[1]
         if self._full is None or self._carried is None or place in self._carried or not self._listed(channel):
             return None
-        return CommandError(ErrorCode.LIMIT_EXCEEDED, self._full)
+        return CommandError(ErrorCode.LIMIT_EXCEEDED, self._full.text, **self._full.values)
 
 
 def _code(text: str) -> ErrorCode:

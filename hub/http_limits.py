@@ -51,6 +51,10 @@ class HttpLimits:
             allowance = await self._limits.take(rule, _subject(identity), quota=self._quota(identity))
         response_headers(request.scope).update(headers_of(allowance))
 
+    async def look(self, identity: Identity) -> Allowance:
+        """What a bearer has left now; raises RateLimited where that is nothing."""
+        return await self._limits.take(Rule.DEFAULT, _subject(identity), 0, quota=self._quota(identity))
+
     def _quota(self, identity: Identity) -> int | None:
         if identity.role is not Role.USER:
             return SERVERS_TIMES * self._limits.limits[Rule.DEFAULT].quota

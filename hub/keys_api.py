@@ -1,21 +1,20 @@
 """`/api/v1/users/api-keys`: a user's keys for programs. Keys themselves can't do anything here."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from auth.api_keys import ApiKey, ApiKeys
 from auth.audit import Audit, Level
+from auth.permissions import Scope
 from auth.revocations import Revocation
 from hub.endpoint import Call, Endpoint, Nothing
 from hub.requests import Page, moment_of
 from hub.trail import event
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import ist_text
-
-Scope = Literal["market", "signals", "signals:write", "alerts", "alerts:write", "publish", "socket"]
 
 
 class KeysQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,11 +11,15 @@ from hub.endpoint import Call, Reply
 from hub.people import People
 from hub.trail import event
 from schemas.errors import CommandError, ErrorCode
+from schemas.phrases import translatable
 
 CHALLENGE_S = 300
 """For how long a second factor may be given."""
 
-_WRONG = "The mail address or the password is wrong"
+REGISTRATION = "registration"
+"""Making accounts stays limited by address, also where it succeeds."""
+
+_WRONG = translatable("The mail address or the password is wrong")
 
 
 class Logins:
@@ -83,6 +87,7 @@ class Logins:
         account = await self._people.accounts.get(tokens.user)
         if account is None:
             raise CommandError(ErrorCode.UNAUTHORIZED, "This account is gone")
+        await self._people.let_in(call)
         return await self._answer(tokens, account, cookie=token is None)
 
     async def _start(self, call: Call, account: Account, *, by: str, cookie: bool) -> Reply[LoggedIn]:
@@ -90,6 +95,8 @@ class Logins:
         tokens = await people.sessions.start(account.id, user_agent=call.user_agent, address=call.address)
         await people.announce(tokens.revocations)
         await people.accounts.logged_in(account.id)
+        if by != REGISTRATION:
+            await people.let_in(call)
         await people.audit.record(event(call, "login.succeeded", actor=account.id, target=tokens.session, by=by))
         return await self._answer(tokens, account, cookie=cookie)
 

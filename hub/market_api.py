@@ -194,7 +194,8 @@ class MarketApi:
         found = await self._last(call.caller, [channel])
         if channel.name not in found:
             self._require(channel)
-            raise CommandError(ErrorCode.NOT_FOUND, f"No price of {channel.exchange}:{channel.symbol} yet")
+            place = f"{channel.exchange}:{channel.symbol}"
+            raise CommandError(ErrorCode.NOT_FOUND, "No price of {place} yet", place=place)
         return market_view.price(channel, found[channel.name])
 
     async def prices(self, call: Call, query: PricesQuery) -> PriceList:
@@ -206,7 +207,7 @@ class MarketApi:
         if not symbols:
             raise CommandError(ErrorCode.BAD_REQUEST, "Expected `symbols`, comma separated")
         if len(symbols) > MAX_SYMBOLS:
-            raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"At most {MAX_SYMBOLS} symbols a request")
+            raise CommandError(ErrorCode.LIMIT_EXCEEDED, "At most {count} symbols a request", count=MAX_SYMBOLS)
         channels = list(dict.fromkeys(self._names.parse(f"market:{symbol.strip()}") for symbol in symbols))
         found = await self._last(call.caller, channels)
         return PriceList(
@@ -287,7 +288,8 @@ class MarketApi:
 
     def _require(self, channel: Channel) -> None:
         if not self._is_listed(channel):
-            raise CommandError(ErrorCode.INVALID_SYMBOL, f"No instrument {channel.exchange}:{channel.symbol}")
+            place = f"{channel.exchange}:{channel.symbol}"
+            raise CommandError(ErrorCode.INVALID_SYMBOL, "No instrument {place}", place=place)
 
     def _is_listed(self, channel: Channel) -> bool:
         return self._instruments().get(channel.exchange or "", channel.symbol or "") is not None

@@ -29,7 +29,8 @@ from auth.sealing import Sealer, Unsealable
 from hub.account_views import LoggedIn, SecondFactorWanted
 from hub.endpoint import Access, Call, Endpoint, Reply
 from schemas.durations import Seconds
-from schemas.errors import CommandError, ErrorCode
+from schemas.errors import CommandError, ErrorCode, SettingsError
+from schemas.settings import Settings
 
 PATH = "/api/v1/auth/oidc"
 SIGN_IN_COOKIE = "tickhub_sign_in"
@@ -259,6 +260,16 @@ class OidcApi:
 
     def _forget(self, response: Response, name: str) -> None:
         self._remember(response, name, "", 0)
+
+
+def issuer_of(settings: Settings) -> Issuer | None:
+    """The issuer that the settings name, if any. Raises SettingsError."""
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    try:
+        return Issuer(settings.oidc_issuer, settings.oidc_client_id, settings.oidc_client_secret)
+    except ValueError as exc:
+        raise SettingsError([f"OIDC_ISSUER: {exc}"]) from None
 
 
 def local_path(text: str) -> str:

@@ -274,7 +274,9 @@ def _failures(endpoint: Endpoint, *, in_path: bool) -> dict[str, Schema]:
     for code in ErrorCode:
         if code in codes:
             statuses.setdefault(HTTP_STATUS[code], []).append(code)
-    page = {_media_type(endpoint): {}} if endpoint.raw and issubclass(endpoint.answer_type, HTMLResponse) else {}
+    page: Schema = {}
+    if endpoint.raw and issubclass(endpoint.answer_type, HTMLResponse):
+        page[_media_type(endpoint)] = {}
     return {str(status): _refusal(status, found, page) for status, found in sorted(statuses.items())}
 
 

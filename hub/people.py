@@ -11,7 +11,7 @@ from auth.audit import Audit, Level
 from auth.challenges import Challenges, Kind
 from auth.failures import Failures
 from auth.identity import Identity
-from auth.limits import RateLimits, Rule
+from auth.limits import RateLimits, Rule, address_subject
 from auth.preferences import Preferences
 from auth.push_subscriptions import PushSubscriptions
 from auth.revocations import Revocation
@@ -74,6 +74,13 @@ class People(msgspec.Struct, frozen=True, kw_only=True):
         await self.limits.take(Rule.FAILURES, subject)
         yield
         await self.limits.give_back(Rule.FAILURES, subject)
+
+    async def let_in(self, call: Call) -> None:
+        """Take back what the attempt cost its address: only who fails is to meet the limit on logins.
+
+        A whole office may have one address.
+        """
+        await self.limits.give_back(Rule.LOGIN, address_subject(call.address))
 
     async def check_password(self, call: Call, account: Account, password: str, *, place: str) -> None:
         """Let who knows the account's password pass. Raises CommandError PERMISSION_DENIED, RATE_LIMITED."""

@@ -44,7 +44,7 @@ from hub.server import Server, listen, server_for
 from hub.sources import SOURCES
 from hub.web import Web
 from schemas.dotenv import parse_dotenv
-from schemas.errors import SettingsError
+from schemas.errors import SettingsError, Unavailable
 from schemas.settings import Settings
 
 log = logging.getLogger("tickhub.hub.process")
@@ -175,6 +175,7 @@ class Process:
             stack.push_async_callback(self._broker.close)
             engine = database.engine_for(self._database_url(), self._settings.data_dir)
             stack.push_async_callback(engine.dispose)
+            await _bring_up_to_date(engine)
             runtime = Runtime(Configuration(engine, wall=time.time))
             if "web" in self._roles:
                 self._add_web(engine, runtime)
@@ -300,6 +301,14 @@ class Process:
             metrics.counter("ingest_published", "Entries of hub:ingest published here.", lambda: ingest.published)
             metrics.counter("ingest_duplicates", "Entries published before, by key.", lambda: ingest.duplicates)
             metrics.counter("ingest_dead", "Entries that could not be published.", lambda: ingest.dead)
+
+
+async def _bring_up_to_date(engine: AsyncEngine) -> None:
+    """Migrate before anything asks the database. One that is away is migrated once it is back (`Standing`)."""
+    try:
+        await database.migrate(engine)
+    except Unavailable as exc:
+        log.warning("process.without_database", extra={"why": exc.why})
 
 
 async def _for_ever(name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +15,7 @@ from auth.identity import Identity
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import EXCHANGES, IST
 from schemas.publications import MAX_BYTES
+from schemas.validation import bad_request
 
 MAX_BODY_BYTES = MAX_BYTES + 4096
 """A publication and what stands around it."""
@@ -51,7 +53,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
         """What to sort by, the first name where nothing is said. Raises CommandError BAD_REQUEST for any other."""
         if self.sort is not None and self.sort not in names:
             known = ", ".join(dict.fromkeys(names))
-            raise CommandError(ErrorCode.BAD_REQUEST, f"Expected one of {known} - at `?sort`")
+            raise CommandError(ErrorCode.BAD_REQUEST, "Expected one of {words} - at `?sort`", words=known)
         return self.sort or names[0]
 
     def of(self, items: Sequence[Any], total: int) -> dict[str, Any]:
@@ -103,26 +105,30 @@ async def body(
     try:
         return msgspec.json.decode(bytes(raw) or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise CommandError(ErrorCode.BAD_REQUEST, str(exc)) from exc
+        raise bad_request(str(exc)) from exc
 
 
 def query(request: Request, kind: type[T]) -> T:
     """The query as a struct; each name once. Raises CommandError BAD_REQUEST."""
-    given = request.query_params.multi_items()
+    given = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     names = [name for name, _ in given]
     if len(set(names)) < len(names):
         raise CommandError(ErrorCode.BAD_REQUEST, "Expected each query parameter at most once")
     try:
         return msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as exc:
-        raise CommandError(ErrorCode.BAD_REQUEST, str(exc).replace("`$.", "`?")) from exc
+        raise bad_request(str(exc).replace("`$.", "`?")) from exc
 
 
 def exchange_of(text: str, place: str = "?exchange") -> str:
     """An exchange as the hub writes it. Raises CommandError BAD_REQUEST, naming `place`."""
     if text.upper() not in EXCHANGES:
-        known = " ".join(sorted(EXCHANGES))
-        raise CommandError(ErrorCode.BAD_REQUEST, f"Expected an exchange out of {known} - at `{place}`")
+        raise CommandError(
+            ErrorCode.BAD_REQUEST,
+            "Expected an exchange out of {exchanges} - at `{place}`",
+            exchanges=" ".join(sorted(EXCHANGES)),
+            place=place,
+        )
     return text.upper()
 
 
@@ -137,8 +143,10 @@ def moment_of(text: str | int, place: str) -> int:
         try:
             read = datetime.fromisoformat(_LOST_PLUS.sub("+", text))  # an offset's + in a query means a space
         except ValueError:
-            raise CommandError(ErrorCode.BAD_REQUEST, f"Expected a time, ISO 8601 or Unix - at `{place}`") from None
+            raise CommandError(
+                ErrorCode.BAD_REQUEST, "Expected a time, ISO 8601 or Unix - at `{place}`", place=place
+            ) from None
         seconds = int((read.replace(tzinfo=IST) if read.tzinfo is None else read).timestamp())
     if not 0 <= seconds <= _LATEST_S:
-        raise CommandError(ErrorCode.BAD_REQUEST, f"Expected a time since 1970, in seconds - at `{place}`")
+        raise CommandError(ErrorCode.BAD_REQUEST, "Expected a time since 1970, in seconds - at `{place}`", place=place)
     return seconds

@@ -1,8 +1,8 @@
 """What administrators set at run time, followed by every process that shares the database.
 
-Once a second, and when a bell rings, one query asks for all sections. One that has changed is read and handed to whoever
-goes by it; without one, what files and settings say counts again. A value that can't be read (someone wrote it into the
-table by hand) is logged and passed over: what counted before goes on.
+Once a second, and when a bell rings, one query asks for all sections. One that has changed is read and handed to
+whoever goes by it; without one, what files and settings say counts again. A value that can't be read (someone wrote it
+into the table by hand) is logged and passed over: what counted before goes on.
 """
 
 import asyncio

@@ -22,10 +22,12 @@ from channels.outbox import Outbox, Subscription
 from channels.registry import Joined, Registry, Wish
 from channels.shape import Shape
 from hub.codec import BadFrame, Codec
+from hub.languages import DEFAULT, say, tell
 from hub.protocol import Message, Receive, Socket
 from schemas import commands, messages
 from schemas.commands import AnyCommand, Position, RequestId
 from schemas.errors import CloseCode, CommandError, Disconnect, ErrorCode, Unavailable, UnsubscribeCode
+from schemas.phrases import Phrase
 
 log = logging.getLogger("tickhub.hub.session")
 
@@ -36,10 +38,10 @@ MAX_COMMANDS_PER_S = 100
 MAX_ERRORS_IN_A_ROW = 10
 
 UNSUBSCRIBE_REASON = {
-    UnsubscribeCode.FORCED: "ended by the server",
-    UnsubscribeCode.PERMISSION_DENIED: "permission denied",
-    UnsubscribeCode.NOT_CARRIED: "the feeds do not carry this instrument",
-    UnsubscribeCode.INSUFFICIENT_STATE: "messages were lost; subscribe again",
+    UnsubscribeCode.FORCED: Phrase("ended by the server"),
+    UnsubscribeCode.PERMISSION_DENIED: Phrase("permission denied"),
+    UnsubscribeCode.NOT_CARRIED: Phrase("the feeds do not carry this instrument"),
+    UnsubscribeCode.INSUFFICIENT_STATE: Phrase("messages were lost; subscribe again"),
 }
 
 
@@ -69,8 +71,10 @@ class Session:
         "_allowance_at",
         "_applied",
         "_errors",
+        "_language",
         "_services",
         "_subscriptions",
+        "_told",
         "address",
         "client",
         "codec",
@@ -92,7 +96,9 @@ class Session:
         client: str,
         *,
         address: str | None = None,
+        language: str = DEFAULT,
     ) -> None:
+        """`language` is the one for people whose identity says none."""
         self._services = services
         self._subscriptions: dict[str, Subscription] = {}
         self._errors = 0
@@ -102,7 +108,9 @@ class Session:
         self.socket = socket
         self.codec = codec
         self.identity = identity
+        self._told = identity
         self.client = client
+        self._language = language
         self.address = address
         """Where the client is, as far as that is known."""
         self.outbox = Outbox(socket, client=client, user=identity.user)
@@ -111,6 +119,11 @@ class Session:
         self.heartbeat_due = 0.0
         self.pinged_at = 0.0
         self.expiring_told = False
+
+    @property
+    def language(self) -> str:
+        """In what the client is told what went wrong: the user's own wish, else that of the handshake."""
+        return self.identity.language or self._language
 
     @property
     def channel_count(self) -> int:
@@ -170,7 +183,9 @@ class Session:
         try:
             self._check_rate()
             if _too_long(data):
-                raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"A message holds at most {MAX_MESSAGE_BYTES} bytes")
+                raise CommandError(
+                    ErrorCode.LIMIT_EXCEEDED, "A message holds at most {count} bytes", count=MAX_MESSAGE_BYTES
+                )
             requests = self.codec.decode(data)
         except BadFrame as exc:
             self._refuse(exc, exc.request_id)
@@ -188,13 +203,14 @@ class Session:
         except CommandError as exc:
             self._refuse(exc, command.id)
         except Unavailable as exc:
-            self._refuse(CommandError(ErrorCode.NOT_AVAILABLE, str(exc)), command.id)
+            self._refuse(exc.refusal, command.id)
         except Exception:  # the top of a session: a bug in one command is told, logged, and nobody else's trouble
             log.exception("session.bug", extra={"client": self.client, "action": type(command).__name__})
             self._refuse(CommandError(ErrorCode.INTERNAL, "Something went wrong on our side"), command.id)
 
     def _refuse(self, error: CommandError, request_id: RequestId | None) -> None:
-        self.send(messages.Error(id=request_id, code=error.code, message=error.message, temporary=error.temporary))
+        told = tell(error, self.language)
+        self.send(messages.Error(id=request_id, code=error.code, message=told, temporary=error.temporary))
         self._errors += 1
         if self._errors >= MAX_ERRORS_IN_A_ROW:
             raise Disconnect(CloseCode.TOO_MANY_ERRORS)
@@ -205,7 +221,7 @@ class Session:
         self._allowance = min(float(MAX_COMMANDS_PER_S), self._allowance + gained)
         self._allowance_at = now
         if self._allowance < 1:
-            raise CommandError(ErrorCode.RATE_LIMITED, f"At most {MAX_COMMANDS_PER_S} commands a second")
+            raise CommandError(ErrorCode.RATE_LIMITED, "At most {count} commands a second", count=MAX_COMMANDS_PER_S)
         self._allowance -= 1
 
     async def _obey(self, command: AnyCommand) -> None:
@@ -242,7 +258,7 @@ class Session:
         joined: list[Joined] = []
         for (names, wish), answer in zip(wishes, answers, strict=True):
             if isinstance(answer, CommandError):
-                failed += [_failed(name, answer) for name in names]
+                failed += [self._failed(name, answer) for name in names]
             else:
                 joined.append(answer)
                 granted += [self._granted(name, wish.channel, answer.position, answer.recovered) for name in names]
@@ -271,7 +287,7 @@ class Session:
                 if new and left <= 0:
                     raise self._too_many()
             except CommandError as exc:
-                failed.append(_failed(requested, exc))
+                failed.append(self._failed(requested, exc))
                 continue
             left -= new
             if current is not None and wish.since is None and _same(current, wish):
@@ -297,13 +313,20 @@ class Session:
         if channel.namespace.policy is Policy.LOG:
             return Wish(channel, Shape(self.codec), since)
         if since is not None:
-            raise CommandError(ErrorCode.BAD_REQUEST, f"{channel.public_name} has no history to recover")
+            raise CommandError(
+                ErrorCode.BAD_REQUEST, "{channel} has no history to recover", channel=channel.public_name
+            )
         indicators: tuple[str, ...] = ()
         if command.indicators:
             if channel.timeframe is None:
-                raise CommandError(ErrorCode.BAD_REQUEST, f"{channel.public_name} has no indicators; candles have")
+                raise CommandError(
+                    ErrorCode.BAD_REQUEST, "{channel} has no indicators; candles have", channel=channel.public_name
+                )
             indicators = self._services.indicator_names(command.indicators)
         return Wish(channel, Shape(self.codec, command.mode, command.delta, command.max_frequency, indicators))
+
+    def _failed(self, requested: str, error: CommandError) -> messages.FailedChannel:
+        return messages.FailedChannel(channel=requested, code=error.code, message=tell(error, self.language))
 
     @staticmethod
     def _granted(
@@ -325,7 +348,7 @@ class Session:
             try:
                 channel = self._services.names.parse(requested, user=self.identity.user)
             except CommandError as exc:
-                failed.append(_failed(requested, exc))
+                failed.append(self._failed(requested, exc))
                 continue
             subscription = self._subscriptions.pop(channel.public_name, None)
             if subscription is not None:
@@ -333,11 +356,12 @@ class Session:
             ended.append(channel.public_name)
         self.send(messages.UnsubscribedReply(id=command.id, unsubscribed=ended, failed=failed))
 
-    def _unsubscribed(self, subscription: Subscription, code: UnsubscribeCode, reason: str | None = None) -> None:
+    def _unsubscribed(self, subscription: Subscription, code: UnsubscribeCode, reason: Phrase | None = None) -> None:
         name = subscription.channel.public_name
         if self._subscriptions.get(name) is subscription:
             del self._subscriptions[name]
-        self.send(messages.Unsubscribed(channel=name, code=int(code), reason=reason or UNSUBSCRIBE_REASON[code]))
+        told = say(reason or UNSUBSCRIBE_REASON[code], self.language)
+        self.send(messages.Unsubscribed(channel=name, code=int(code), reason=told))
 
     def _list_subscriptions(self, command: commands.Subscriptions) -> None:
         entries = [
@@ -357,7 +381,8 @@ class Session:
         channel = self._services.names.parse(requested, user=self.identity.user)
         delay_s = self._services.permissions.allow(self.identity, action, channel)
         if not self._services.known_symbol(channel):
-            raise CommandError(ErrorCode.INVALID_SYMBOL, f"No instrument {channel.exchange}:{channel.symbol}")
+            place = f"{channel.exchange}:{channel.symbol}"
+            raise CommandError(ErrorCode.INVALID_SYMBOL, "No instrument {place}", place=place)
         if action is not Action.SUBSCRIBE:
             return channel
         if refusal := self._services.refusal(channel):
@@ -379,8 +404,9 @@ class Session:
     async def apply_rights(self) -> None:
         """End what is no longer allowed, and bring delayed channels in real time or the other way round.
 
-        May be called while it runs already, also from another task: then both look once more. Where it fails, or is
-        cancelled, the connection ends: it comes back with the right ones.
+        Then the client is told of its plan and role, where these are others. May be called while it runs already, also
+        from another task: then both look once more. Where it fails, or is cancelled, the connection ends: it comes back
+        with the right ones.
         """
         self._applied += 1
         try:
@@ -391,6 +417,9 @@ class Session:
         except BaseException:
             self.socket.disconnect(CloseCode.UNAVAILABLE)
             raise
+        told, self._told = self._told, self.identity
+        if (told.plan, told.role) != (self._told.plan, self._told.role):
+            self.send(messages.Entitled(plan=self._told.plan, role=self._told.role))
 
     def _judge(self) -> list[tuple[Subscription, Wish]]:
         """End the subscriptions that are not allowed or too many; answers with those that are now another channel."""
@@ -403,7 +432,7 @@ class Session:
                 self._end(subscription, UnsubscribeCode.PERMISSION_DENIED)
                 continue
             if not left:
-                self._end(subscription, UnsubscribeCode.PERMISSION_DENIED, "the plan has fewer channels")
+                self._end(subscription, UnsubscribeCode.PERMISSION_DENIED, Phrase("the plan has fewer channels"))
                 continue
             left -= 1
             if channel.name != subscription.channel.name:
@@ -421,7 +450,7 @@ class Session:
             else:
                 self._services.registry.abandon(answer)
 
-    def _end(self, subscription: Subscription, code: UnsubscribeCode, reason: str | None = None) -> None:
+    def _end(self, subscription: Subscription, code: UnsubscribeCode, reason: Phrase | None = None) -> None:
         self._services.registry.leave(subscription)
         self._unsubscribed(subscription, code, reason)
 
@@ -430,7 +459,9 @@ class Session:
     async def _history(self, command: commands.History) -> None:
         channel = self._allowed(command.channel, Action.HISTORY)
         if channel.namespace.policy is not Policy.LOG:
-            raise CommandError(ErrorCode.NOT_AVAILABLE, f"{channel.public_name} keeps only its newest value")
+            raise CommandError(
+                ErrorCode.NOT_AVAILABLE, "{channel} keeps only its newest value", channel=channel.public_name
+            )
         page = await self._services.broker.history(channel, since=command.since, limit=command.limit)
         if not page.complete:
             raise CommandError(ErrorCode.UNRECOVERABLE_POSITION, "Messages after this position are gone")
@@ -450,7 +481,8 @@ class Session:
     async def _presence(self, command: commands.Presence) -> None:
         channel = self._allowed(command.channel, Action.PRESENCE)
         if not channel.namespace.presence:
-            raise CommandError(ErrorCode.NOT_AVAILABLE, f"Presence is off in {channel.namespace.name}")
+            name = channel.namespace.name
+            raise CommandError(ErrorCode.NOT_AVAILABLE, "Presence is off in {namespace}", namespace=name)
         members = await self._services.broker.presence(channel)
         clients = [messages.PresenceMember(client=member.client, user=member.user) for member in members]
         self.send(messages.PresenceReply(id=command.id, channel=channel.public_name, clients=clients))
@@ -469,10 +501,6 @@ class Session:
         )
 
 
-def _failed(requested: str, error: CommandError) -> messages.FailedChannel:
-    return messages.FailedChannel(channel=requested, code=error.code, message=error.message)
-
-
 def _same(current: Subscription, wish: Wish) -> bool:
     """Whether the wish is what is heard already."""
     return (current.channel.name, current.shape) == (wish.channel.name, wish.shape)
@@ -483,7 +511,7 @@ def _json(data: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(data)
     except (TypeError, ValueError, RecursionError) as exc:
-        raise CommandError(ErrorCode.BAD_REQUEST, f"{exc} - at `$.data`") from exc
+        raise CommandError(ErrorCode.BAD_REQUEST, "{why} - at `$.data`", why=str(exc)) from exc
 
 
 def _fitting(publications: Sequence[Publication], *, oldest_first: bool) -> list[Publication]:

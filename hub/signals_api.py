@@ -12,8 +12,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from auth.identity import Identity, Role
-from auth.permissions import allow, allow_server
+from auth.identity import Identity
+from auth.permissions import Action, Permissions
 from channels.broker import Broker, Clock
 from channels.channel import Channel, ChannelNames
 from feeds.instruments import Instruments
@@ -143,14 +143,14 @@ class SignalsApi:
         names: ChannelNames,
         engine: AsyncEngine,
         instruments: Callable[[], Instruments],
-        delay_s: Callable[[Identity, str], int],
+        permissions: Permissions,
         clock: Clock = time.time,
     ) -> None:
         self._broker = broker
         self._names = names
         self._engine = engine
         self._instruments = instruments
-        self._delay_s = delay_s
+        self._permissions = permissions
         self._clock = clock
         self._store = SignalStore(engine)
         self._worker = SignalWorker(
@@ -279,23 +279,14 @@ class SignalsApi:
     # -- who and what -------------------------------------------------------------------------------------------------
 
     def _check_reader(self, identity: Identity) -> None:
-        """Lets pass who may hear signals; and who may give them may read them, whatever the plan."""
-        if identity.role is not Role.PUBLISHER:
-            allow(identity, "history", namespace=self._namespace.name, access=self._namespace.access)
+        self._permissions.allow_namespace(identity, Action.READ, self._namespace)
 
     def _check_writer(self, identity: Identity) -> None:
-        allow_server(identity, namespace=self._namespace.name, access=self._namespace.access)
+        self._permissions.allow_namespace(identity, Action.PROVIDE, self._namespace)
 
     def _hidden(self, identity: Identity) -> tuple[str, ...]:
         """The exchanges of which the bearer's plan has nothing."""
-        return tuple(exchange for exchange in sorted(EXCHANGES) if not self._has(identity, exchange))
-
-    def _has(self, identity: Identity, exchange: str) -> bool:
-        try:
-            self._delay_s(identity, exchange)
-        except CommandError:
-            return False
-        return True
+        return self._permissions.hidden(identity, sorted(EXCHANGES))
 
     def _instrument(
         self, identity: Identity, exchange: str | None, symbol: str | None
@@ -308,7 +299,7 @@ class SignalsApi:
         elif exchange is not None:
             exchange = exchange_of(exchange)
         if exchange is not None:
-            self._delay_s(identity, exchange)
+            self._permissions.plans.delay_s(identity, exchange)
         return exchange, symbol
 
     def _channel(self, exchange: str | None, symbol: str, *, place: str = "?exchange") -> Channel:
@@ -321,7 +312,7 @@ class SignalsApi:
         exchange, symbol = channel.exchange or "", channel.symbol or ""
         market = self._names.parse(f"market:{exchange}:{symbol}")
         if self._instruments().get(exchange, symbol) is None and not await self._broker.last([market]):
-            raise CommandError(ErrorCode.INVALID_SYMBOL, f"No instrument {exchange}:{symbol}")
+            raise CommandError(ErrorCode.INVALID_SYMBOL, "No instrument {place}", place=f"{exchange}:{symbol}")
 
     def _check_reason(self, reason: Reason | None) -> None:
         """Refuses what could be stored and never published."""
@@ -357,7 +348,7 @@ def _id(call: Call) -> int:
 
 
 def _not_found(signal_id: int | str) -> CommandError:
-    return CommandError(ErrorCode.NOT_FOUND, f"There is no signal {signal_id}")
+    return CommandError(ErrorCode.NOT_FOUND, "There is no signal {signal}", signal=signal_id)
 
 
 def _shown(signal: Signal) -> SignalView:

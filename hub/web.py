@@ -42,7 +42,7 @@ from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.masters import VENDORS
 from hub import database
 from hub.api import Ground, HttpApi
-from hub.client_address import networks
+from hub.client_address import client_address, networks
 from hub.config_sections import LimitsSection
 from hub.connections import Connections, Limits, Origins
 from hub.edge import middleware
@@ -137,6 +137,7 @@ class Web:
             refusal=self._board.refusal,
             indicator_names=_indicator_names,
         )
+        trusted = networks(settings.trusted_proxies)
         self.connections = Connections(
             self._services,
             redeem=self.standing.redeem,
@@ -146,6 +147,7 @@ class Web:
                 connections_per_user=settings.max_connections_per_user,
                 write_timeout_s=settings.write_timeout_s,
             ),
+            address_of=lambda scope: client_address(scope, trusted),
         )
         self._feeds_status = names.parse("status:feeds")
         self.metrics = metrics_of(self.connections, self.registry, self.fanout, broker)

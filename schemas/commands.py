@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.errors import CommandError, ErrorCode
+from schemas.validation import phrase_of
 
 ChannelName = Annotated[str, Meta(min_length=1, max_length=255)]
 RequestId = int | Annotated[str, Meta(max_length=64)]
@@ -84,7 +85,8 @@ class Subscribe(Command, frozen=True, kw_only=True, tag="subscribe"):
         try:
             return {names[0]: msgspec.convert(self.recover, Position)}
         except msgspec.ValidationError as exc:
-            raise CommandError(ErrorCode.BAD_REQUEST, f"{exc} (in `$.recover`)") from exc
+            fault = phrase_of(str(exc))
+            raise CommandError(ErrorCode.BAD_REQUEST, "{fault} (in `$.recover`)", fault=fault) from exc
 
 
 class Unsubscribe(Command, frozen=True, kw_only=True, tag="unsubscribe"):

@@ -12,6 +12,8 @@ ends: an `unsubscribed` message with an `UnsubscribeCode`. The connection ends: 
 
 from enum import IntEnum, StrEnum
 
+from schemas.phrases import Phrase
+
 
 class ErrorCode(StrEnum):
     """What a refused command or request says; the same words on the socket and over HTTP."""
@@ -108,7 +110,7 @@ class CommandError(TickhubError):
     keyword: `CommandError(code, "At most {count} channels", count=3000)`. Without keywords it is taken as it is.
     """
 
-    def __init__(self, code: ErrorCode, text: str, **values: object) -> None:
+    def __init__(self, code: ErrorCode, text: str, /, **values: object) -> None:
         super().__init__(code, text)
         self.code = code
         self.text = text
@@ -151,6 +153,13 @@ class Unavailable(TickhubError):
         super().__init__(what, why)
         self.what = what
         self.why = why
+
+    @property
+    def refusal(self) -> CommandError:
+        """What is told to whoever asked for something that needs it."""
+        return CommandError(
+            ErrorCode.NOT_AVAILABLE, "{what} is not available: {why}", what=Phrase(self.what), why=self.why
+        )
 
     def __str__(self) -> str:
         return f"{self.what} is not available: {self.why}"

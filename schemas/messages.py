@@ -149,6 +149,13 @@ class TokenExpiring(Message, frozen=True, kw_only=True, tag="token_expiring"):
     expires_in: int
 
 
+class Entitled(Message, frozen=True, kw_only=True, tag="entitled"):
+    """The plan or role is another one now, and so are the rights: what was refused may be subscribed now."""
+
+    plan: str
+    role: str
+
+
 class Shutdown(Message, frozen=True, kw_only=True, tag="shutdown"):
     """This instance ends; connect again after so many seconds."""
 
@@ -174,4 +181,4 @@ AnyReply = (
     | Published
     | Error
 )
-AnyMessage = AnyReply | Welcome | Unsubscribed | Heartbeat | TokenExpiring | Shutdown
+AnyMessage = AnyReply | Welcome | Unsubscribed | Heartbeat | TokenExpiring | Entitled | Shutdown

@@ -14,6 +14,8 @@ from msgspec import Meta
 
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import CandlePayload, Decimal, DepthPayload, MarketPayload
+from schemas.phrases import Phrase
+from schemas.validation import bad_request
 
 MAX_BYTES = 64 * 1024
 MAX_NESTING = 32
@@ -46,7 +48,9 @@ class SignalPayload(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
 
 def _bounded(raw: bytes) -> None:
     if len(raw) > MAX_BYTES:
-        raise CommandError(ErrorCode.BAD_REQUEST, f"A publication holds at most {MAX_BYTES} bytes, got {len(raw)}")
+        raise CommandError(
+            ErrorCode.BAD_REQUEST, "A publication holds at most {most} bytes, got {got}", most=MAX_BYTES, got=len(raw)
+        )
 
 
 def schema_of(model: type[msgspec.Struct]) -> Normalise:
@@ -60,7 +64,7 @@ def schema_of(model: type[msgspec.Struct]) -> Normalise:
         try:
             value = decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            raise CommandError(ErrorCode.BAD_REQUEST, str(exc)) from exc
+            raise bad_request(str(exc)) from exc
         if dated:
             _check_time(getattr(value, "time", None))
         for name in model.__struct_fields__:
@@ -75,7 +79,7 @@ def _check_nesting(value: object, left: int = MAX_NESTING) -> None:
         value = list(value.values())
     if isinstance(value, list):
         if not left:
-            raise CommandError(ErrorCode.BAD_REQUEST, f"Objects and arrays go at most {MAX_NESTING} deep")
+            raise CommandError(ErrorCode.BAD_REQUEST, "Objects and arrays go at most {most} deep", most=MAX_NESTING)
         for item in value:
             _check_nesting(item, left - 1)
 
@@ -90,7 +94,9 @@ def _check_time(text: str | None) -> None:
         usable = False
     if not usable:
         raise CommandError(
-            ErrorCode.BAD_REQUEST, f"Expected an ISO 8601 time with a zone, since 1970, got {text!r} - at `$.time`"
+            ErrorCode.BAD_REQUEST,
+            "Expected an ISO 8601 time with a zone, since 1970, got {text!r} - at `$.time`",
+            text=text,
         )
 
 
@@ -100,24 +106,24 @@ def any_object(raw: bytes) -> bytes:
     try:
         value = orjson.loads(raw)
         if not isinstance(value, dict):
-            raise CommandError(ErrorCode.BAD_REQUEST, f"Expected an object, got {_json_kind(value)}")
+            raise CommandError(ErrorCode.BAD_REQUEST, "Expected an object, got {kind}", kind=_json_kind(value))
         return orjson.dumps(value)
     except (orjson.JSONDecodeError, orjson.JSONEncodeError) as exc:
-        raise CommandError(ErrorCode.BAD_REQUEST, f"Invalid JSON: {exc}") from exc
+        raise CommandError(ErrorCode.BAD_REQUEST, "Invalid JSON: {why}", why=str(exc)) from exc
 
 
-def _json_kind(value: object) -> str:
+def _json_kind(value: object) -> Phrase:
     match value:
         case None:
-            return "null"
+            return Phrase("null")
         case bool():
-            return "a boolean"
+            return Phrase("a boolean")
         case int() | float():
-            return "a number"
+            return Phrase("a number")
         case str():
-            return "a string"
+            return Phrase("a string")
         case _:
-            return "an array"
+            return Phrase("an array")
 
 
 _KINDS: dict[str, type] = {

@@ -79,12 +79,12 @@ def account(hub: HubProcess) -> str:
 
 
 def test_every_route_answers_as_documented(hub: HubProcess) -> None:
-    check(hub, administrator(), examples=20, without=(*DISRUPTIVE, *UNAVAILABLE))
+    check(hub, administrator(), examples=100, without=(*DISRUPTIVE, *UNAVAILABLE))
 
 
 def test_what_belongs_to_an_account_answers_its_owner_as_documented(hub: HubProcess) -> None:
     own = {name for name in operations(hub) if "Users" in name or "Auth" in name} - {*DISRUPTIVE, *UNAVAILABLE}
-    check(hub, account(hub), examples=10, only=sorted(name for name in own if "Admin" not in name))
+    check(hub, account(hub), examples=50, only=sorted(name for name in own if "Admin" not in name))
 
 
 @pytest.mark.parametrize("name", DISRUPTIVE)

@@ -14,7 +14,7 @@ import pytest
 from tests.servers import free_port, redis_binary, redis_cli
 
 ROOT = Path(__file__).parents[1]
-DOCUMENT = ROOT / "docs" / "several-instances.md"
+BLOCK = re.compile(r"```(?:sh)?\n(.*?)```", re.DOTALL)
 
 
 class Shell:
@@ -73,18 +73,23 @@ async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
     await process.wait()
 
 
-def blocks(folder: Path) -> list[str]:
-    """The document's shell blocks, with free ports and a folder of this test's own."""
-    text = DOCUMENT.read_text(encoding="utf-8")
-    for port in ("6390", "8091", "8092"):
+def blocks(name: str, folder: Path, *ports: str) -> list[str]:
+    """A document's shell blocks and what it says that they print, with free ports and a folder of this test's own."""
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for port in ports:
         text = text.replace(port, str(free_port()))
     text = text.replace("/tmp/tickhub-", f"{folder}/").replace("$PWD/.venv/bin:", "")
-    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    return BLOCK.findall(text)
+
+
+def lines(printed: str) -> list[str]:
+    """A document's printed lines as patterns; … stands for anything."""
+    return [f"^{re.escape(line).replace('…', '.*')}$" for line in printed.splitlines()]
 
 
 async def test_several_instances_go_as_the_document_says(shell: Shell, tmp_path: Path) -> None:
     """Both clients hear what outsiders say, one goes on without a loss, and a lost log is told."""
-    start, clients, outside, kill, restart, stop = blocks(tmp_path)
+    start, clients, outside, kill, restart, stop = blocks("several-instances.md", tmp_path, "6390", "8091", "8092")
     shell.type(start)
     await shell.until("roles +web(.|\n)*roles +web")
     shell.type(clients)
@@ -101,4 +106,45 @@ async def test_several_instances_go_as_the_document_says(shell: Shell, tmp_path:
     await shell.until("a gap was told(.|\n)*a gap was told", "signal 1 SBIN(.|\n)*signal 1 SBIN")
     shell.forget()
     shell.type(stop + "\nwait; echo all ended")
+    await shell.until("all ended")
+
+
+async def test_an_account_goes_from_registration_to_logout_as_the_document_says(shell: Shell, tmp_path: Path) -> None:
+    """One socket is refused depth, hears it once the administrator has changed the plan, and closes at logout."""
+    blocks_ = blocks("api.md", tmp_path, "8094")
+    start, register, verify, login, refresh, second, second_login = blocks_[:7]
+    open_socket, refused, upgrade, upgraded, logout, closed, trail, end = blocks_[7:]
+    shell.type(start)
+    await shell.until('"status":"ok"')
+    shell.type(register)
+    await shell.until('"access_token":"[^"]+"', '"email_verified":false')
+    shell.forget()
+    shell.type(verify)
+    await shell.until('"status":"success"')
+    shell.forget()
+    shell.type(login)
+    await shell.until('"email":"asha@example.com","email_verified":true', '"plan":"free"')
+    shell.type(f'before="$TOKEN"; {refresh}\n[ "$TOKEN" != "$before" ] && echo "new token ${{#TOKEN}}"')
+    await shell.until(r"^new token [1-9]\d\d")
+    shell.type(second)
+    await shell.until(r'"enabled":true,"recovery_codes":\[("[^"]+",?){10}\]')
+    shell.type(second_login)
+    await shell.until('"enabled":true,"recovery_codes_left":10')
+    shell.type(open_socket)
+    await shell.until(*lines(refused))
+    shell.forget()
+    shell.type(upgrade)
+    await shell.until('"plan":"pro"', *lines(upgraded))
+    shell.forget()
+    shell.type(logout)
+    await shell.until(*lines(closed))
+    shell.forget()
+    async with asyncio.timeout(25):
+        while '"action":"logout"' not in shell.printed:  # which is written soon, and nobody waits for it
+            shell.forget()
+            shell.type(f"{trail}\necho all told")
+            await shell.until("^all told")
+    assert '"action":"user.changed"' in shell.printed
+    assert '"data":{"intact":true' in shell.printed
+    shell.type(f"{end}\nwait; echo all ended")
     await shell.until("all ended")

@@ -20,6 +20,8 @@ def forbidden(event, args):
     written = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
     if event == "os.putenv" and args[0] in {b"OPENBLAS_MAIN_FREE", b"GOTOBLAS_MAIN_FREE"}:
         return  # numpy's, for as long as its own import lasts
+    if event == "socket.bind" and args[1] == ("::1", 0):
+        return  # how urllib3, which Twilio's package imports, finds out whether there is IPv6
     if event in {"socket.connect", "socket.bind", "subprocess.Popen", "os.fork", "os.putenv"} or written:
         raise SystemExit(f"importing caused {event} {args}")
 

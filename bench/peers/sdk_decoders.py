@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
-Decode = Callable[[bytes], object]
+Decode = Callable[[Any], object]
 
 
 def kiteconnect() -> Decode:
@@ -64,7 +65,7 @@ SDKS: dict[str, Callable[[], Decode]] = {
 """A line for each SDK, by its distribution's name; to be called once."""
 
 
-def frame_us(decode: Decode, frame: bytes, window_s: float) -> float:
+def frame_us(decode: Decode, frame: bytes | str, window_s: float) -> float:
     """Microseconds of CPU that one frame takes, over a window; garbage is collected as in a feed's life."""
     frames, began = 0, time.process_time()
     while (spent := time.process_time() - began) < window_s:

@@ -5,6 +5,7 @@ from bench.questions.candles import candles
 from bench.questions.connections import handshakes, memory, stalled
 from bench.questions.decoding import packets_to_ticks
 from bench.questions.deliveries import channel, crowd, fanout, latency
+from bench.questions.http import http
 from bench.questions.pipeline import pipeline
 from bench.questions.prices import bytes_per_update, through_redis
 from bench.questions.symbols import masters, search
@@ -24,6 +25,7 @@ QUESTIONS: dict[str, Question] = {
     "pipeline": pipeline,
     "search": search,
     "masters": masters,
+    "http": http,
 }
 
 __all__ = ["QUESTIONS", "Options", "Question"]

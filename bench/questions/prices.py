@@ -129,9 +129,10 @@ async def _sizes(url: str, variant: Variant) -> list[int]:
 async def _collect(socket: ClientConnection, sizes: list[int], *, packed: bool) -> None:
     decode = msgspec.msgpack.decode if packed else msgspec.json.decode
     async for message in socket:
-        fields = decode(message)
+        content = message if isinstance(message, bytes) else message.encode()
+        fields = decode(content)
         if fields["type"] == "market:update" and not fields.get("snapshot"):
-            size = len(message if isinstance(message, bytes) else message.encode())
+            size = len(content)
             sizes.append(size + (2 if size < 126 else 4))
 
 

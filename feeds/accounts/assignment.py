@@ -7,6 +7,7 @@ from feeds.feed import Refusal
 from feeds.instruments import Listing
 from feeds.listings.directory import Directory
 from schemas.errors import ErrorCode
+from schemas.phrases import Phrase
 
 Key = tuple[str, str]
 """Exchange and symbol."""
@@ -76,11 +77,13 @@ class Assignment:
 
     def _refusal(self, key: Key, listing: Listing | None) -> Refusal:
         exchange, symbol = key
-        code, reason = ErrorCode.INVALID_SYMBOL, f"{exchange}:{symbol} is not listed at this source"
+        code = ErrorCode.INVALID_SYMBOL
+        reason = Phrase("{place} is not listed at this source", {"place": f"{exchange}:{symbol}"})
         if key in self._unlisted:
-            reason = self._unlisted[key]
+            reason = Phrase(self._unlisted[key])
         elif listing is not None:
-            code, reason = ErrorCode.LIMIT_EXCEEDED, f"the account carries at most {self.capacity} instruments"
+            code = ErrorCode.LIMIT_EXCEEDED
+            reason = Phrase("the account carries at most {count} instruments", {"count": self.capacity})
         return Refusal(exchange=exchange, symbol=symbol, code=code, reason=reason)
 
     def _place(self) -> None:

@@ -67,16 +67,18 @@ def parse(text: str) -> Indicator:
     """
     match = _TEXT.fullmatch(text)
     if match is None:
-        raise _refused(f"{text.strip()[:80]!r} is no indicator; write rsi, rsi(14) or macd(12,26,9)")
+        raise _refused("{text!r} is no indicator; write rsi, rsi(14) or macd(12,26,9)", text=text.strip()[:80])
     name = match[1].lower()
     entry = CATALOGUE.get(name)
     if entry is None:
         near = get_close_matches(name, CATALOGUE, n=3, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else "the list is in the documentation"
-        raise _refused(f"No indicator is called {name[:80]!r}; {hint}")
+        if not near:
+            raise _refused("No indicator is called {name!r}; the list is in the documentation", name=name[:80])
+        raise _refused("No indicator is called {name!r}; did you mean {near}?", name=name[:80], near=", ".join(near))
     given = [one.strip() for one in match[2].split(",")] if match[2] and match[2].strip() else []
     if len(given) > len(entry.parameters):
-        raise _refused(f"{name} takes at most {len(entry.parameters)} parameters, got {len(given)}")
+        most = len(entry.parameters)
+        raise _refused("{name} takes at most {most} parameters, got {got}", name=name, most=most, got=len(given))
     values = [_read(name, one, value) for one, value in zip(entry.parameters, given, strict=False)]
     values += [one.default for one in entry.parameters[len(values) :]]
     _check_order(entry, values)
@@ -89,11 +91,13 @@ def parse_all(text: str) -> dict[str, Indicator]:
     Raises CommandError: BAD_REQUEST for one that is wrong, LIMIT_EXCEEDED for more than MAX_INDICATORS.
     """
     if len(text) > _MAX_TEXT:
-        raise _refused(f"A list of indicators has at most {_MAX_TEXT} characters")
+        raise _refused("A list of indicators has at most {most} characters", most=_MAX_TEXT)
     asked = [one for one in _BETWEEN.split(text) if one.strip()]
     found = {re.sub(r"\s", "", one).lower(): parse(one) for one in asked}
     if len(found) > MAX_INDICATORS:
-        raise CommandError(ErrorCode.LIMIT_EXCEEDED, f"At most {MAX_INDICATORS} indicators, got {len(found)}")
+        raise CommandError(
+            ErrorCode.LIMIT_EXCEEDED, "At most {most} indicators, got {got}", most=MAX_INDICATORS, got=len(found)
+        )
     return found
 
 
@@ -103,14 +107,16 @@ def history_for(indicators: Iterable[Indicator]) -> int:
 
 
 def _read(name: str, parameter: Parameter, text: str) -> float:
+    said = {"name": name, "parameter": parameter.name, "got": text[:40]}
     try:
         value = float(text)
     except ValueError:
-        raise _refused(f"{name}: {parameter.name} is a number, got {text[:40]!r}") from None
+        raise _refused("{name}: {parameter} is a number, got {got!r}", **said) from None
     if parameter.whole and not value.is_integer():
-        raise _refused(f"{name}: {parameter.name} is a whole number, got {text[:40]}")
+        raise _refused("{name}: {parameter} is a whole number, got {got}", **said)
     if not parameter.least <= value <= parameter.most:
-        raise _refused(f"{name}: {parameter.name} lies from {parameter.least:g} to {parameter.most:g}, got {text[:40]}")
+        bounds = {"least": f"{parameter.least:g}", "most": f"{parameter.most:g}"}
+        raise _refused("{name}: {parameter} lies from {least} to {most}, got {got}", **said, **bounds)
     return value
 
 
@@ -119,11 +125,12 @@ def _check_order(entry: Entry, values: Sequence[float]) -> None:
     named = dict(zip((one.name for one in entry.parameters), values, strict=True))
     fast, slow = named.get("fast"), named.get("slow")
     if entry.name != "mama" and fast is not None and slow is not None and fast >= slow:
-        raise _refused(f"{entry.name}: fast must be less than slow, got {fast:g} and {slow:g}")
+        got = {"fast": f"{fast:g}", "slow": f"{slow:g}"}
+        raise _refused("{name}: fast must be less than slow, got {fast} and {slow}", name=entry.name, **got)
 
 
-def _refused(message: str) -> CommandError:
-    return CommandError(ErrorCode.BAD_REQUEST, message)
+def _refused(text: str, /, **values: object) -> CommandError:
+    return CommandError(ErrorCode.BAD_REQUEST, text, **values)
 
 
 def _number(value: float) -> str:

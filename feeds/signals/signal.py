@@ -91,7 +91,7 @@ def check(signal: Draft) -> None:
     if not (math.isfinite(signal.confidence) and 0 <= signal.confidence <= 100):
         raise _refused("confidence lies from 0 to 100")
     if signal.ml_score is not None and not abs(signal.ml_score) <= MAX_SCORE:
-        raise _refused(f"ml_score lies from -{MAX_SCORE:g} to {MAX_SCORE:g}")
+        raise _refused("ml_score lies from -{most} to {most}", most=f"{MAX_SCORE:g}")
     if not 0 <= signal.expires_at <= MAX_TIME_S:
         raise _refused("expires_at is no time in Unix seconds")
     _check_prices(signal)
@@ -101,7 +101,7 @@ def _check_prices(signal: Draft) -> None:
     prices = (signal.stop_loss, signal.entry_price, signal.target_price)
     given = [price for price in prices if price is not None]
     if any(not 0 < price <= MAX_PRICE for price in given):
-        raise _refused(f"prices are above 0 and at most {MAX_PRICE // PRICE_SCALE}")
+        raise _refused("prices are above 0 and at most {most}", most=MAX_PRICE // PRICE_SCALE)
     if signal.signal_type is SignalType.BUY and given != sorted(set(given)):
         raise _refused("BUY needs stop_loss < entry_price < target_price")
     if signal.signal_type is SignalType.SELL and given != sorted(set(given), reverse=True):
@@ -112,13 +112,13 @@ def _check_texts(signal: Draft) -> None:
     for name, longest in _LONGEST.items():
         text = getattr(signal, name)
         if text is not None and (len(text) > longest or "\0" in text):
-            raise _refused(f"{name} has at most {longest} characters")
+            raise _refused("{name} has at most {most} characters", name=name, most=longest)
     if not signal.symbol or not signal.exchange:
         raise _refused("a signal has an exchange and a symbol")
     if isinstance(signal.reason, str) and len(signal.reason) > MAX_REASON:
-        raise _refused(f"reason has at most {MAX_REASON} characters")
+        raise _refused("{name} has at most {most} characters", name="reason", most=MAX_REASON)
     if len(msgspec.json.encode(signal.reason)) > MAX_REASON_BYTES:
-        raise _refused(f"reason has at most {MAX_REASON_BYTES} bytes")
+        raise _refused("{name} has at most {most} bytes", name="reason", most=MAX_REASON_BYTES)
 
 
 def payload(signal: Signal) -> bytes:
@@ -146,5 +146,5 @@ def _decimal(price: int | None) -> float | None:
     return None if price is None else price / PRICE_SCALE
 
 
-def _refused(message: str) -> CommandError:
-    return CommandError(ErrorCode.BAD_REQUEST, message)
+def _refused(text: str, /, **values: object) -> CommandError:
+    return CommandError(ErrorCode.BAD_REQUEST, text, **values)

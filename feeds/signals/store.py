@@ -4,7 +4,7 @@ Every method raises Unavailable where the database fails, and is safe to cancel:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from feeds.signals.rules import SignalType
 from feeds.signals.signal import Draft, Outcome, Signal, Source, Status, check
 from schemas.durations import Seconds
 from schemas.errors import CommandError, ErrorCode
-from schemas.storage import database_errors
+from schemas.storage import database_errors, for_reading
 from schemas.tables import signals
 
 TIMEOUT_S: Seconds = 10.0
@@ -108,14 +108,19 @@ class SignalStore:
     ) -> tuple[list[Signal], int]:
         """A page of signals, the first is 1, and how many there are in all. Raises CommandError BAD_REQUEST."""
         if sort not in SORTS:
-            raise CommandError(ErrorCode.BAD_REQUEST, f"sort is one of {', '.join(SORTS)}")
+            raise CommandError(ErrorCode.BAD_REQUEST, "sort is one of {words}", words=", ".join(SORTS))
         if page < 1 or not 1 <= limit <= MAX_PAGE:
-            raise CommandError(ErrorCode.BAD_REQUEST, f"page is at least 1, limit from 1 to {MAX_PAGE}")
+            raise CommandError(ErrorCode.BAD_REQUEST, "page is at least 1, limit from 1 to {most}", most=MAX_PAGE)
         conditions = _conditions(wanted)
         by = [one.desc() if descending else one.asc() for one in (_rows[sort], _rows.id)]
-        query = select(*_SHOWN).where(*conditions).order_by(nulls_last(by[0]), by[1])
-        found = await self._read(query.limit(limit).offset((page - 1) * limit))
-        return found, await self._count(conditions)
+        if _rows[sort].nullable:  # of a column that isn't, saying so would keep PostgreSQL from its index
+            by[0] = nulls_last(by[0])
+        query = select(*_SHOWN).where(*conditions).order_by(*by).limit(limit).offset((page - 1) * limit)
+        with database_errors():
+            async with asyncio.timeout(TIMEOUT_S), for_reading(self._engine).connect() as connection:
+                found = (await connection.execute(query)).mappings()
+                total = await connection.scalar(select(func.count()).select_from(signals).where(*conditions))
+        return [_signal(row) for row in found], int(total or 0)
 
     async def update(self, signal_id: int, changes: Changes, *, by: str | None, now_s: int) -> Signal:
         """Changes an active signal.
@@ -126,7 +131,7 @@ class SignalStore:
             async with self._transaction() as connection:
                 row = await self._locked(connection, signal_id)
                 if row.status is not Status.ACTIVE:
-                    raise CommandError(ErrorCode.CONFLICT, f"Signal {signal_id} has ended")
+                    raise CommandError(ErrorCode.CONFLICT, "Signal {signal} has ended", signal=signal_id)
                 values = _values(changes, now_s)
                 check(msgspec.convert(msgspec.structs.asdict(row) | values, Signal))
                 values |= {"updated_at": now_s, "updated_by": by}
@@ -200,16 +205,8 @@ class SignalStore:
 
     async def _read(self, query: Select[Any]) -> list[Signal]:
         with database_errors():
-            reading = self._engine.execution_options(sqlite_begin="DEFERRED")
-            async with asyncio.timeout(TIMEOUT_S), reading.connect() as connection:
+            async with asyncio.timeout(TIMEOUT_S), for_reading(self._engine).connect() as connection:
                 return [_signal(row) for row in (await connection.execute(query)).mappings()]
-
-    async def _count(self, conditions: Sequence[ColumnElement[bool]]) -> int:
-        with database_errors():
-            reading = self._engine.execution_options(sqlite_begin="DEFERRED")
-            async with asyncio.timeout(TIMEOUT_S), reading.connect() as connection:
-                query = select(func.count()).select_from(signals).where(*conditions)
-                return int(await connection.scalar(query) or 0)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -273,4 +270,4 @@ def _signal(row: Mapping[Any, Any]) -> Signal:
 
 
 def _not_found(signal_id: int) -> CommandError:
-    return CommandError(ErrorCode.NOT_FOUND, f"There is no signal {signal_id}")
+    return CommandError(ErrorCode.NOT_FOUND, "There is no signal {signal}", signal=signal_id)

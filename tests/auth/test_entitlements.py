@@ -34,6 +34,7 @@ async def test_a_grant_counts_over_an_older_token_and_no_other(engine: AsyncEngi
     assert granted.applied_to(bearer()) == bearer()
     await granted.grant("7", Plan.PRO, Role.PUBLISHER, "root")
     assert rights(granted.applied_to(bearer())) == (Plan.PRO, Role.PUBLISHER)
+    assert (granted.of("7"), granted.of("8")) == ((Plan.PRO, Role.PUBLISHER), None)
     assert granted.applied_to(bearer("8")) == bearer("8")
     newer = bearer(issued_at=NOW + LEEWAY_S + 1, plan=Plan.ENTERPRISE)
     assert granted.applied_to(newer) == newer

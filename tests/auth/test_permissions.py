@@ -1,7 +1,9 @@
 import pytest
 
 from auth.identity import Identity, Plan, Role
-from auth.permissions import Action, Permissions, Scope, allow, allow_admin, allow_scope, allow_server
+from auth.permissions import Action, Permissions, Scope, allow_admin, allow_scope
+from auth.permissions import _allow_access as allow
+from auth.permissions import _allow_server as allow_server
 from auth.plans import Plans
 from channels.channel import Channel, ChannelNames
 from channels.namespace import Access, Namespaces, Publishers

@@ -96,8 +96,8 @@ async def test_a_database_that_is_gone_is_unavailable_until_it_is_back(postgres_
         proxy.cut()
         for transaction in (reading, writing):
             with pytest.raises(Unavailable):
-                async with transaction(engine):
-                    pass
+                async with transaction(engine) as connection:
+                    await connection.execute(select(1))
         await proxy.accept()
         assert await count(engine) == 0
 

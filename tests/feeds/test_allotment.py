@@ -63,7 +63,7 @@ def test_what_fits_nowhere_is_refused_with_the_limit() -> None:
     found = allot(places("abc"), [ListFeed("kite", "abc", limit=2)], NOW_MS)
     (refusal,) = found.refusals
     assert (refusal.exchange, refusal.symbol, refusal.code) == ("NSE", "c", "LIMIT_EXCEEDED")
-    assert refusal.reason == "The feed's account carries at most 2 instruments at kite, and all are taken"
+    assert str(refusal.reason) == "The feed's account carries at most 2 instruments at kite, and all are taken"
 
 
 def test_another_feed_stands_in_for_one_whose_token_is_refused() -> None:

@@ -11,7 +11,6 @@ import msgspec
 from sqlalchemy import select
 
 from auth.accounts import Accounts
-from auth.audit import Level
 from auth.sessions import Sessions
 from hub.fleet import Fleet
 from schemas.tables import audit
@@ -24,7 +23,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of the audit trail."""
 
     action: str
-    level: Level
+    level: str
     actor: str | None
     target: str | None
     address: str | None
@@ -54,7 +53,8 @@ class Desk:
         query = select(audit).order_by(audit.c.id)
         async with self.hub.engine.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
-        return [msgspec.convert(dict(row) | {"details": json.loads(row["details"])}, Recorded) for row in rows]
+        names = [name for name in Recorded.__struct_fields__ if name != "details"]
+        return [Recorded(**{name: row[name] for name in names}, details=json.loads(row["details"])) for row in rows]
 
     async def get(self, path: str, **headers: str) -> Answer:
         """`GET /api/v1/admin<path>`, as an administrator unless told otherwise."""

@@ -284,6 +284,8 @@ class Hub:
             self.web.connections._limits = limits
         self.parts = [*self.web.parts, ("configuration", runtime.run)]
         self.feeds = self._add_feeds() if feeds else None
+        if self.feeds is not None:
+            runtime.on_applied.append(self.feeds.follow_plans)
         self.server = _PromptServer(server_for(self.web.app, grace_s=1).config)
         self._listening = listen(settings.host, settings.port)
         self._stop = asyncio.Event()

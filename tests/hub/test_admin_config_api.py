@@ -15,7 +15,7 @@ from feeds.market_hours.overrides import read_json
 from feeds.market_hours.watch import SessionWatch
 from schemas.market import IST, MarketState
 from tests.hub.administration import Desk, administered, two_administered
-from tests.hub.live import bearer, until
+from tests.hub.live import Client, bearer, until
 from tests.servers import PostgresServer
 
 SESSIONS = {
@@ -273,6 +273,31 @@ async def test_plans_that_are_set_reach_open_sockets(one: Desk) -> None:
         async with asyncio.timeout(5):
             while await delays() != [None]:  # noqa: ASYNC110 - the client is told nothing of it
                 await asyncio.sleep(0.01)
+
+
+async def test_prices_that_a_plan_delays_at_run_time_come_late(tmp_path: Path) -> None:
+    async with (
+        administered(tmp_path, feeds=True, FEED="simulator", SIMULATOR_RATE="200") as desk,
+        desk.hub.client(plan="free") as free,
+        desk.hub.client(plan="pro") as pro,
+    ):
+        for client in (free, pro):
+            await client.subscribe("market:RELIANCE")
+            assert await age_s(client) < 1
+        await desk.configure(plans={"free": {"NSE": "1s"}})
+        async with asyncio.timeout(8):
+            while await age_s(free) < 1:  # those from before the change
+                pass
+        assert 1 <= await age_s(free) < 4
+        assert await age_s(pro) < 1
+
+
+async def age_s(client: Client) -> float:
+    """Of the next price that was not on its way already."""
+    await client.ask("ping")
+    client.backlog.clear()
+    update = await client.hear("market:update", channel="market:NSE:RELIANCE")
+    return time.time() - datetime.fromisoformat(update["time"]).timestamp()
 
 
 async def test_limits_that_are_set_count_instead_of_the_settings(one: Desk) -> None:

@@ -174,7 +174,7 @@ async def test_a_user_of_someone_elses_login_is_entitled_without_an_account(desk
         assert (await desk.put("/users/7", body)).code == "CONFLICT"
 
 
-@pytest.mark.parametrize("user", ["u_aaaaaaaaaaaaaaaa", "u_", "u_%00", "%01", "x" * 129, "%F0%9F%92%A9"])
+@pytest.mark.parametrize("user", ["u_aaaaaaaaaaaaaaaa", "u_%00", "%01", "x" * 129, "%F0%9F%92%A9"])
 async def test_an_id_that_can_be_nobodys_is_not_found(one: Desk, user: str) -> None:
     for answer in (await one.get(f"/users/{user}"), await one.put(f"/users/{user}", {"plan": "pro", "role": "user"})):
         assert (answer.status, answer.code) == (404, "NOT_FOUND")

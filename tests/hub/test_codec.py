@@ -337,6 +337,7 @@ MESSAGES = st.one_of(
     st.builds(messages.Published, id=IDS, channel=TEXTS, epoch=st.none() | TEXTS, offset=st.none() | COUNTS),
     st.builds(messages.Heartbeat, time=TIMES, feeds=OBJECTS),
     st.builds(messages.TokenExpiring, expires_in=COUNTS),
+    st.builds(messages.Entitled, plan=TEXTS, role=TEXTS),
     st.builds(messages.Shutdown, reconnect_after=TIMES),
     st.builds(messages.Error, id=IDS, code=TEXTS, message=TEXTS, temporary=st.booleans()),
 )

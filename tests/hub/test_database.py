@@ -17,6 +17,7 @@ from hub.database import check, downgrade, engine_for, migrate
 from schemas.errors import Unavailable
 from schemas.storage import database_errors
 from schemas.tables import revocations
+from tests.hub.live import until
 from tests.servers import FaultProxy, free_port
 
 SECRET_WORD = "hunter2secret"
@@ -224,7 +225,10 @@ async def test_a_server_that_never_answers_is_given_up(
         await engine.dispose()
 
 
-async def test_a_cut_connection_is_replaced_on_the_next_use(postgres_url: str, tmp_path: Path) -> None:
+async def test_a_connection_that_broke_while_it_lay_idle_is_replaced_on_the_next_use(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PING_AFTER_S", 0.0)
     parts = urlsplit(postgres_url)
     async with FaultProxy(parts.hostname or "", parts.port or 5432) as proxy:
         engine = engine_for(place(postgres_url, host=proxy.host, port=proxy.port), tmp_path)
@@ -237,6 +241,19 @@ async def test_a_cut_connection_is_replaced_on_the_next_use(postgres_url: str, t
             await check(engine)
         await proxy.accept()
         await check(engine)
+        await engine.dispose()
+
+
+async def test_a_connection_known_to_be_closed_is_replaced_however_soon(postgres_url: str, tmp_path: Path) -> None:
+    parts = urlsplit(postgres_url)
+    async with FaultProxy(parts.hostname or "", parts.port or 5432) as proxy:
+        engine = engine_for(place(postgres_url, host=proxy.host, port=proxy.port), tmp_path)
+        async with engine.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+        proxy.cut()
+        await until(lambda: driver is not None and driver.is_closed())
+        await check(engine)
+        assert proxy.connections == 2
         await engine.dispose()
 
 

@@ -8,11 +8,12 @@ import pytest
 from msgspec import Meta
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Mount
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import Message
 
 from auth.identity import Identity, Role
-from hub.dispatch import Dispatcher
+from hub.dispatch import Areas, Dispatcher
 from hub.endpoint import Access, Call, Endpoint, Nothing, Reply
 from hub.envelope import EXCEPTION_HANDLERS
 from schemas.errors import CommandError, ErrorCode
@@ -206,3 +207,34 @@ async def test_whoever_asks_too_often_is_refused_before_anything_else(
     limits.allowed = 0
     assert await ask(client, "GET", "/things?count=0", "user") == (429, "RATE_LIMITED")
     assert await ask(client, "GET", "/things", "forged") == (429, "RATE_LIMITED")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/a", 200),
+        ("/api/a/b", 200),
+        ("/api/a/", 307),
+        ("/api/c/d", 200),
+        ("/api/b", 404),
+        ("/api/", 404),
+        ("/api/a/b/c", 404),
+    ],
+)
+async def test_a_route_is_found_in_its_area(path: str, status: int) -> None:
+    async def fine(_: Request) -> Response:
+        return Response("fine")
+
+    areas = Areas([Route("/a", fine), Route("/a/{x}", fine), Route("/c/d", fine)])
+    app = Starlette(routes=[Mount("/api", app=areas)], exception_handlers=EXCEPTION_HANDLERS)
+    heard: list[Message] = []
+
+    async def send(message: Message) -> None:
+        heard.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "query_string": b"", "headers": []}
+    await app(scope, receive, send)
+    assert heard[0]["status"] == status

@@ -14,6 +14,7 @@ from channels.shape import Update
 from feeds.feed import Refusal
 from hub.feed_board import REFUSALS, REFUSED_FOR_S, ROOM_AFTER_S, FeedBoard, encode_refusals
 from schemas.errors import ErrorCode, UnsubscribeCode
+from schemas.phrases import Phrase
 from tests.channels.clock import turns
 from tests.channels.floor import Floor, floor
 from tests.channels.recorder import channel
@@ -48,7 +49,7 @@ class Room:
 
 
 def refusal(symbol: str, code: str = "LIMIT_EXCEEDED") -> Refusal:
-    return Refusal(exchange="NSE", symbol=symbol, code=code, reason=REASON)
+    return Refusal(exchange="NSE", symbol=symbol, code=code, reason=Phrase(REASON))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import httpx2
 import pytest
@@ -14,7 +14,7 @@ from auth.audit import Audit
 from auth.identity import Identity, Role
 from auth.revocations import Revocation
 from hub.database import engine_for, migrate
-from hub.keys_api import KeysApi, Scope
+from hub.keys_api import KeysApi
 from tests.auth.audits import everything, running
 from tests.hub.dispatched import bearer, dispatched
 
@@ -77,10 +77,6 @@ async def hub(engine: AsyncEngine) -> AsyncIterator[Parts]:
     api = KeysApi(keys=keys, audit=audit, revoke=revoke)
     async with running(audit), dispatched(api.endpoints, BEARERS) as client:
         yield Parts(client, keys, audit, revoked)
-
-
-def test_the_scopes_that_are_documented_are_those_that_there_are() -> None:
-    assert get_args(Scope) == SCOPES
 
 
 async def test_a_key_is_shown_once_and_works(hub: Parts) -> None:

@@ -186,6 +186,15 @@ async def test_draining_sends_what_waits_and_tries_once_more_what_paused() -> No
         assert (office.post.sent, office.post.waiting) == (3, 0)
 
 
+async def test_what_fails_while_draining_is_given_up() -> None:
+    async with running(Office(first_pause_s=60)) as office:
+        office.mails.faults = [Unavailable("mail", "away"), Unavailable("mail", "away")]
+        code(office.post)
+        await until(lambda: office.post.retried)
+        await office.post.drain(5)
+        assert (office.post.failed, office.post.waiting, office.mails.asked) == (1, 0, 2)
+
+
 async def test_draining_ends_in_time_whatever_the_server_does(caplog: pytest.LogCaptureFixture) -> None:
     async with running(Office()) as office:
         office.mails.open.clear()

@@ -117,6 +117,24 @@ async def test_delayed_channels_become_real_time_and_late_again() -> None:
 
 
 @jumping
+async def test_the_client_is_told_of_another_plan_once_it_counts_and_of_nothing_else() -> None:
+    async with open_house() as house:
+        member = house.session()
+        await member.say("subscribe", channel="market:TCS")
+        async with house.broker.held("subscribe") as gate:
+            member.become(Plan.PRO)
+            house.rights.put([member.session], urgent=True)
+            await turns()
+            assert member.told("entitled") == []  # it would ask for what it doesn't get yet
+            gate.open()
+            await turns()
+        assert member.told("entitled") == [{"type": "entitled", "plan": "pro", "role": "user"}]
+        house.rights.put([member.session])
+        await turns()
+        assert member.told("entitled") == []
+
+
+@jumping
 async def test_a_smaller_plan_keeps_the_oldest_channels_that_it_allows() -> None:
     async with open_house() as house:
         member = house.session(Plan.PRO)

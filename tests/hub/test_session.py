@@ -500,6 +500,7 @@ async def test_a_worse_plan_ends_what_it_does_not_include(hub: Hub, client: Clie
         ("depth:NSE:TCS", 2003),
         ("signals:generated", 2003),
     }
+    assert await client.hear("entitled") == {"type": "entitled", "plan": "free", "role": "user"}
     await hub.publish("depth:NSE:TCS", bids=[], asks=[])
     await hub.publish("market:TCS", price=1)
     assert [message["channel"] for message in await client.settled()] == ["market:NSE:TCS"]

@@ -84,7 +84,7 @@ async def test_a_number_is_verified_by_sms_and_takes_codes_then(hub: Hub, asha: 
     outbox = hub.settings.data_dir / "outbox"
 
     def code_of(count: int) -> str:
-        texts = sorted(outbox.glob("*.txt"))
+        texts = sorted(outbox.glob("*.txt"), key=lambda path: path.stat().st_mtime_ns)
         assert len(texts) == count
         words = texts[-1].read_text().replace(".", " ").replace(":", " ").split()
         return next(word for word in words if len(word) == 6 and word.isdigit())

@@ -96,6 +96,4 @@ async def test_who_leaves_is_gone(hub: Hub, asha: Person) -> None:
     assert (await asha.ask("GET", "users/me")).status == 401
     assert (await asha.refresh()).status == 401
     assert (await asha.login()).status == 401
-    again = Person(hub)
-    assert (await again.register()).status == 201
-    assert again.id != asha.id if asha.tokens else again.id
+    assert (await Person(hub).register()).status == 201

@@ -71,7 +71,7 @@ def test_what_the_vendor_does_not_carry_stays_out_until_forgiven() -> None:
     made.update(KEYS[:2], DIRECTORY)
     assert made.refuse("0", "delisted")
     assert not made.refuse("0", "delisted")
-    assert [(one.symbol, one.reason) for one in made.take_refusals()] == [("S0", "delisted")]
+    assert [(one.symbol, str(one.reason)) for one in made.take_refusals()] == [("S0", "delisted")]
     made.update(KEYS[:2], DIRECTORY)
     assert (places(made), made.take_refusals()) == ({"1": 0}, [])
     made.forgive()

@@ -16,6 +16,7 @@ from feeds.feed import Feed, Health, Refusal
 from feeds.listings.directory import Directory
 from schemas.errors import ErrorCode
 from schemas.market import PRICE_SCALE, MarketState, Tick
+from schemas.phrases import Phrase
 from tests.feeds.brokers.plain import PlainServer, PlainSource, price
 from tests.feeds.clockwork import START_S, FakeTime, Market, Published, listing, until
 
@@ -149,7 +150,7 @@ async def test_what_does_not_fit_and_what_is_not_listed_is_refused_once(server: 
         exchange="NSE",
         symbol="S10",
         code=ErrorCode.LIMIT_EXCEEDED,
-        reason="the account carries at most 9 instruments",
+        reason=Phrase("the account carries at most {count} instruments", {"count": 9}),
     )
     rig.feed.want(wanted)
     assert rig.feed.take_refusals() == []
@@ -164,7 +165,7 @@ async def test_an_instrument_that_the_vendor_refuses_is_told_and_its_place_is_fr
         await server.until_subscribed(["1", "2"])
         await server.send('{"refused": "1"}')
         await server.until_subscribed(["2"])
-        assert [(one.symbol, one.code, one.reason) for one in rig.feed.take_refusals()] == [
+        assert [(one.symbol, one.code, str(one.reason)) for one in rig.feed.take_refusals()] == [
             ("S1", ErrorCode.INVALID_SYMBOL, "we don't carry it")
         ]
         assert rig.feed.refused == 1
