@@ -141,9 +141,7 @@ ROUTES: dict[str, Route] = {
     "GET /admin/plans": ADMINS,
     "GET /admin/users": ADMINS,
     "GET /admin/users/{id}": Route(to="admins", ask=NO_USER, status=404),
-    "PUT /admin/users/{id}": Route(
-        to="admins", ask=NO_USER, body={"plan": "pro"}, status=404
-    ),
+    "PUT /admin/users/{id}": Route(to="admins", ask=NO_USER, body={"plan": "pro"}, status=404),
     "GET /admin/connections": ADMINS,
     "GET /admin/connections/{client}": Route(to="admins", ask="/admin/connections/0", status=404),
     "POST /admin/disconnect": refusing("admins"),
