@@ -81,6 +81,8 @@ from hub.users_api import UsersApi
 from schemas.durations import Seconds
 from schemas.settings import Settings
 
+LOGINS_SHARE = 5
+"""An address has a fifth as many failed logins as it has requests, unless it is set apart."""
 KEYS_SHOWN_S = 30 * 86_400
 """For how long keys that have ended are still listed."""
 
@@ -344,9 +346,10 @@ class HttpApi:
 
     def _limits_of(self, section: LimitsSection) -> dict[str, Limit]:
         settings = self._ground.settings
+        requests = section.rate_limit_max or settings.rate_limit_max
         return limits_of(
-            requests=section.rate_limit_max or settings.rate_limit_max,
-            logins=section.login_rate_limit_max or settings.login_rate_limit_max,
+            requests=requests,
+            logins=section.login_rate_limit_max or settings.login_rate_limit_max or max(1, requests // LOGINS_SHARE),
             window_s=section.rate_limit_time_window_s or settings.rate_limit_time_window_s,
         )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import aiosqlite
 import asyncpg  # type: ignore[import-untyped]
@@ -40,6 +41,9 @@ PING_AFTER_S = 1.0
 MIGRATION_LOCK = 0x7469636B687562
 """The key of PostgreSQL's advisory lock: the bytes of the project's name."""
 MIGRATION_WAIT_S = 60.0
+
+_migrating: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+"""Alembic keeps what it migrates in globals, so one process migrates one database at a time."""
 
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
@@ -215,8 +219,9 @@ async def _run(engine: AsyncEngine, steps: Steps) -> None:
     to who builds an environment of its own.
     """
     script = await asyncio.to_thread(_read_script)
+    one_at_a_time = _migrating.setdefault(asyncio.get_running_loop(), asyncio.Lock())
     with database_errors():
-        async with engine.begin() as connection:
+        async with one_at_a_time, engine.begin() as connection:
             await _lock(connection)
             await connection.run_sync(_take_steps, script, steps)
 

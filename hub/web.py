@@ -275,8 +275,8 @@ class Web:
             ],
             exception_handlers=EXCEPTION_HANDLERS,
             middleware=[
-                *middleware(origins=self._settings.cors_origin, trusted=trusted),
                 Middleware(RequestCounter, counts=self._requests),
+                *middleware(origins=self._settings.cors_origin, trusted=trusted),
             ],
         )
 

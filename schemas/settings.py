@@ -177,13 +177,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds, _means("RATE_LIMIT_TIME_WINDOW", "15m", LIMITS, _SPAN, "How long that window is.")
     ]
     login_rate_limit_max: Annotated[
-        int,
+        int | None,
         _means(
             "LOGIN_RATE_LIMIT_MAX",
-            "10",
+            "",
             LIMITS,
             kinds.integer(1, 1_000_000_000),
-            "How many times an address may try to log in or to register in such a window.",
+            "How many times an address may fail to log in, or register, in such a window. "
+            "Empty: a fifth of `RATE_LIMIT_MAX`.",
         ),
     ]
     plans_file: Annotated[

@@ -59,7 +59,9 @@ async def test_a_file_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(
-    "url", [f"http://127.0.0.1:{free_port()}/list.csv", "http://no.such.host.invalid/", "nonsense"]
+    "url",
+    [f"http://127.0.0.1:{free_port()}/list.csv", "http://no.such.host.invalid/", "nonsense"],
+    ids=["no server", "no host", "no address"],
 )
 async def test_a_server_that_is_not_there_is_a_lost_connection(url: str) -> None:
     with pytest.raises(ConnectionLost):
