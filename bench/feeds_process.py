@@ -2,8 +2,8 @@
 
     python -m bench.feeds_process ws://127.0.0.1:PORT INSTRUMENTS
 
-Runner, gate, candles and publisher are put together as `hub.feeds` does it, on the broker in memory. The clock of the
-market is set a few seconds before an hour ends, so that every timeframe of every instrument closes meanwhile.
+Runner, gate, candles and publisher are put together as `hub.feeding.role` does it, on the broker in memory. The clock
+of the market is set a few seconds before an hour ends, so that every timeframe of every instrument closes meanwhile.
 
 Says `{"ready": true}` once all instruments are subscribed. Control protocol, one JSON object a line, each answered by
 one: `{}` asks for CPU seconds and counts so far.

@@ -18,9 +18,9 @@ from auth.sealing import Resealed, Sealer, reseal
 from auth.tokens import TokenIssuer
 from hub import checks, database, logs
 from hub.encryption_keys import encryption_keys
-from hub.feed_check import check_feed
+from hub.feeding.check import check_feed
+from hub.feeding.sources import SOURCES
 from hub.process import EXIT_OK, EXIT_SETTINGS, ROLES, Process, broker_of, environment, names_of, secret_of
-from hub.sources import SOURCES
 from schemas.durations import parse_duration
 from schemas.errors import CommandError, SettingsError, Unavailable
 from schemas.settings import Settings, load

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from feeds.accounts.credentials import read_credentials
 from feeds.errors import CredentialsMissing
 from hub import database
+from hub.feeding.sources import SOURCES
 from hub.process import broker_of, environment, names_of, secret_of
 from hub.server import listen
-from hub.sources import SOURCES
 from schemas.errors import SettingsError, Unavailable
 from schemas.settings import Settings
 

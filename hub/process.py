@@ -36,12 +36,12 @@ from feeds.errors import CredentialsMissing, CredentialsUnreadable
 from feeds.instruments import SIMULATED, Instruments, synthetic
 from feeds.listings.directory import directory_of
 from hub import database
-from hub.feeds import Feeds
+from hub.feeding.role import Feeds
+from hub.feeding.sources import SOURCES
+from hub.instances.runtime import Runtime
 from hub.parts import Part
-from hub.runtime import Runtime
 from hub.secret import kept_secret
 from hub.server import Server, listen, server_for
-from hub.sources import SOURCES
 from hub.web import Web
 from schemas.dotenv import parse_dotenv
 from schemas.errors import SettingsError, Unavailable

@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from hub.protocol import HubProtocol
+from hub.sockets.protocol import HubProtocol
 from schemas.errors import SettingsError
 
 SEND_BUFFER = 128 * 1024

@@ -25,7 +25,7 @@ from channels.namespace import CONTROL
 from channels.registry import Registry
 from channels.shape import Update
 from hub import database
-from hub.connections import Connections
+from hub.sockets.connections import Connections
 from schemas.durations import Seconds
 from schemas.errors import CloseCode, Unavailable
 

@@ -41,19 +41,20 @@ from feeds.listings.directory import directory_of
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.masters import VENDORS
 from hub import database
-from hub.api import Ground, HttpApi
-from hub.client_address import client_address, networks
-from hub.config_sections import LimitsSection
-from hub.connections import Connections, Limits, Origins
-from hub.edge import middleware
-from hub.envelope import EXCEPTION_HANDLERS
-from hub.feed_board import REFUSALS, FeedBoard
-from hub.http import Check, Health, Page
+from hub.feeding.board import REFUSALS, FeedBoard
+from hub.first_page import Page
+from hub.http.client_address import client_address, networks
+from hub.http.edge import middleware
+from hub.http.envelope import EXCEPTION_HANDLERS
+from hub.http.health import Check, Health
+from hub.http_api import Ground, HttpApi
+from hub.instances.runtime import Runtime
+from hub.instances.sections import LimitsSection
 from hub.metrics import RequestCounter
 from hub.parts import Part
-from hub.runtime import Runtime
 from hub.secret import public_key_pem
-from hub.session import Services
+from hub.sockets.connections import Connections, Limits, Origins
+from hub.sockets.session import Services
 from hub.standing import Standing
 from hub.web_metrics import metrics_of
 from schemas.errors import SettingsError, Unavailable

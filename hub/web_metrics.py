@@ -4,8 +4,8 @@ from channels.broker import Broker
 from channels.broker_redis import RedisBroker
 from channels.fanout import Fanout
 from channels.registry import Registry
-from hub.connections import Connections
 from hub.metrics import Metrics
+from hub.sockets.connections import Connections
 
 
 def metrics_of(connections: Connections, registry: Registry, fanout: Fanout, broker: Broker) -> Metrics:

@@ -11,7 +11,7 @@ import pytest
 from auth.plans import Plans
 from feeds.candles.bars import Bar
 from feeds.sanity import Reason
-from hub.feeds import Feeds
+from hub.feeding.role import Feeds
 from schemas.market import PRICE_SCALE
 from tests.feeds.brokers.kite import frame_of, ltp_packet
 from tests.hub.live import WAIT_S, Client, Hub, HubProcess, Message, bearer, running, until

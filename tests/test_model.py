@@ -22,9 +22,9 @@ from channels.channel import Channel, ChannelNames
 from channels.fanout import Fanout
 from channels.namespace import BUILT_IN, Namespace, Namespaces, Policy, Publishers
 from channels.registry import Registry
-from hub.codec import JSON, MESSAGEPACK, Codec
-from hub.frames import frames_in
-from hub.session import Services, Session
+from hub.sockets.codec import JSON, MESSAGEPACK, Codec
+from hub.sockets.frames import frames_in
+from hub.sockets.session import Services, Session
 from schemas import commands, publications
 from schemas.commands import Position
 from schemas.errors import CommandError, Disconnect, ErrorCode

@@ -6,7 +6,7 @@ from channels.namespace import Namespaces
 from channels.outbox import Outbox, Subscription
 from channels.shape import Shape
 from channels.state import ChannelState
-from hub.codec import JSON
+from hub.sockets.codec import JSON
 from tests.channels.transports import Pipe
 
 NAMES = ChannelNames(Namespaces())

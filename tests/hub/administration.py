@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from auth.accounts import Accounts
 from auth.sessions import Sessions
-from hub.fleet import Fleet
+from hub.instances.fleet import Fleet
 from schemas.tables import audit
 from tests.hub.live import Answer, Hub, bearer, request, running, until
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import inspect
 
-from hub.endpoint import Endpoint
+from hub.http.endpoint import Endpoint
 
 MARK = "Sesame-8-marker"
 """Stands in every text that goes into a field of `SECRET_FIELDS`."""

@@ -10,9 +10,9 @@ from starlette.routing import Mount
 
 from auth.identity import Identity
 from auth.refusals import Reason, TokenRefused
-from hub.dispatch import Dispatcher
-from hub.endpoint import Endpoint
-from hub.envelope import EXCEPTION_HANDLERS
+from hub.http.dispatch import Dispatcher
+from hub.http.endpoint import Endpoint
+from hub.http.envelope import EXCEPTION_HANDLERS
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from channels.broker import Broker
 from channels.broker_redis import RedisBroker
 from channels.fanout import Fanout
 from channels.registry import Registry
-from hub.fleet import Fleet
+from hub.instances.fleet import Fleet
 from tests.channels.recorder import NAMES
 
 

@@ -30,11 +30,11 @@ from auth.tokens import TokenIssuer
 from feeds.configuration import Configuration
 from feeds.listings.directory import directory_of
 from hub import database
-from hub.connections import Limits
-from hub.feeds import Feeds
+from hub.feeding.role import Feeds
+from hub.instances.runtime import Runtime
 from hub.process import broker_of, instruments_of_settings, names_of, plans_of
-from hub.runtime import Runtime
 from hub.server import Server, listen, server_for
+from hub.sockets.connections import Limits
 from hub.web import Web
 from schemas.commands import Position
 from schemas.settings import Settings, load

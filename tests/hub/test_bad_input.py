@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from auth.limits import Limit, Rule
-from hub.endpoint import Access, Endpoint
+from hub.http.endpoint import Access, Endpoint
 from schemas.errors import HTTP_STATUS
 from tests.hub.bad_input import GOOD, MARK, Case, bodies, ids, queries
 from tests.hub.crowd import Browser, Crowd, all_of, browsing, hash_quickly

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from auth.identity import LANGUAGES, Identity
 from auth.tokens import TokenIssuer
-from hub.envelope import on_bug, on_command_error, on_unavailable
+from hub.http.envelope import on_bug, on_command_error, on_unavailable
 from hub.languages import MAX_HEADER, SCOPE, language_at, language_of, say, tell
 from schemas.errors import CommandError, ErrorCode, Unavailable, UnsubscribeCode
 from schemas.phrases import Phrase

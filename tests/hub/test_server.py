@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from starlette.requests import Request
 
-from hub.envelope import success
-from hub.requests import body
+from hub.http.envelope import success
+from hub.http.requests import body
 from hub.server import MAX_HEAD_BYTES, HttpProtocol, listen, server_for
 from schemas.errors import SettingsError
 from tests.hub.live import request, running, serving

@@ -1,0 +1,182 @@
+"""The two pages that links in mail lead to: confirm an address, set a new password. No script.
+
+A GET changes nothing: mail scanners and previews follow every link in a letter. The page has a form, whose POST does
+what was asked, by the same functions as the JSON endpoints beside it.
+"""
+
+import base64
+import hashlib
+import tomllib
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import Annotated
+from urllib.parse import parse_qs
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from msgspec import Meta
+from starlette.requests import ClientDisconnect
+from starlette.responses import HTMLResponse
+
+from hub.http.endpoint import Access, Call, Endpoint
+from schemas.errors import HTTP_STATUS, CommandError, ErrorCode, Unavailable
+
+MAX_FORM_BYTES = 16 * 1024
+MAX_TOKEN = 4096
+
+VerifyEmail = Callable[[str, Call], Awaitable[object]]
+"""`(token, call)`; raises CommandError for a token that is not good."""
+ResetPassword = Callable[[str, str, Call], Awaitable[object]]
+"""`(token, new password, call)`; raises CommandError, and BAD_REQUEST for a password that is not taken."""
+Tell = Callable[[CommandError, str], str]
+"""What an error says in a language."""
+
+
+class LinkQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in a link. More may stand there: mail programs add words of their own."""
+
+    token: Annotated[str, Meta(max_length=MAX_TOKEN)] = ""
+
+
+class MailPages:
+    """The routes of both pages and their forms."""
+
+    def __init__(self, *, verify_email: VerifyEmail, reset_password: ResetPassword, tell: Tell) -> None:
+        """Reads its files: blocks for some milliseconds."""
+        self._verify_email = verify_email
+        self._reset_password = reset_password
+        self._tell = tell
+        folder = files("hub").joinpath("page")
+        self._texts = tomllib.loads(folder.joinpath("mail.toml").read_text(encoding="utf-8"))
+        self._style = folder.joinpath("mail.css").read_text(encoding="utf-8")
+        loader = PackageLoader("hub", "page")
+        environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=True, auto_reload=False)
+        self._template = environment.get_template("mail.html.j2")
+        self._headers = _headers(self._style)
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """Under `/api/v1`."""
+        public = Access.PUBLIC
+        return [
+            Endpoint("GET", "/auth/verify-email", self.verify_page, access=public),
+            Endpoint("POST", "/auth/verify-email/form", self.verify, access=public, limit="login"),
+            Endpoint("GET", "/auth/reset-password", self.reset_page, access=public),
+            Endpoint("POST", "/auth/reset-password/form", self.reset, access=public, limit="login"),
+        ]
+
+    async def verify_page(self, call: Call, query: LinkQuery) -> HTMLResponse:
+        """Show the page that confirms a mail address.
+
+        The link in the mail leads here; only the button on the page confirms.
+        """
+        return self._verify_form(call, query.token) if query.token else self._problem(call, "verify", "incomplete")
+
+    async def verify(self, call: Call) -> HTMLResponse:
+        """Confirm a mail address from that page's form."""
+        token = (await _form(call)).get("token", "")
+        if not token:
+            return self._problem(call, "verify", "incomplete")
+        try:
+            await self._verify_email(token, call)
+        except CommandError as exc:
+            return self._page(call, "verify", status=HTTP_STATUS[exc.code], problem=self._tell(exc, call.language))
+        except Unavailable:
+            return self._verify_form(call, token, problem=self._text(call, "unavailable"), status=503)
+        return self._page(call, "verified", text=True)
+
+    async def reset_page(self, call: Call, query: LinkQuery) -> HTMLResponse:
+        """Show the page that sets a new password.
+
+        The link in the mail leads here.
+        """
+        return self._reset_form(call, query.token) if query.token else self._problem(call, "reset", "incomplete")
+
+    async def reset(self, call: Call) -> HTMLResponse:
+        """Set a new password from that page's form."""
+        form = await _form(call)
+        token, password = form.get("token", ""), form.get("password", "")
+        if not token:
+            return self._problem(call, "reset", "incomplete")
+        try:
+            await self._reset_password(token, password, call)
+        except CommandError as exc:
+            problem, status = self._tell(exc, call.language), HTTP_STATUS[exc.code]
+            if exc.code is ErrorCode.BAD_REQUEST:  # the password; the link is still good
+                return self._reset_form(call, token, problem=problem, status=status)
+            return self._page(call, "reset", status=status, problem=problem)
+        except Unavailable:
+            return self._reset_form(call, token, problem=self._text(call, "unavailable"), status=503)
+        return self._page(call, "changed", text=True)
+
+    def _verify_form(self, call: Call, token: str, *, problem: str = "", status: int = 200) -> HTMLResponse:
+        form = {"action": "verify-email/form", "token": token, "button": self._text(call, "verify_button")}
+        return self._page(call, "verify", text=True, problem=problem, status=status, form=form)
+
+    def _reset_form(self, call: Call, token: str, *, problem: str = "", status: int = 200) -> HTMLResponse:
+        form = {
+            "action": "reset-password/form",
+            "token": token,
+            "password": self._text(call, "reset_password"),
+            "button": self._text(call, "reset_button"),
+        }
+        return self._page(call, "reset", text=True, problem=problem, status=status, form=form)
+
+    def _problem(self, call: Call, page: str, text: str) -> HTMLResponse:
+        return self._page(call, page, status=400, problem=self._text(call, text))
+
+    def _text(self, call: Call, name: str) -> str:
+        return str(self._texts.get(call.language, self._texts["en"])[name])
+
+    def _page(
+        self,
+        call: Call,
+        page: str,
+        *,
+        text: bool = False,
+        problem: str = "",
+        status: int = 200,
+        form: dict[str, str] | None = None,
+    ) -> HTMLResponse:
+        given = {"action": "", "token": "", "password": "", "button": ""} | (form or {})
+        if given["action"] and call.request.url.path.endswith("/form"):  # it is relative to where the page stands
+            given["action"] = "form"
+        html = self._template.render(
+            language=call.language if call.language in self._texts else "en",
+            title=self._text(call, f"{page}_title"),
+            text=self._text(call, f"{page}_text") if text else "",
+            problem=problem,
+            style=Markup(self._style),  # noqa: S704 - our own file
+            **given,
+        )
+        return HTMLResponse(html, status, self._headers)
+
+
+def _headers(style: str) -> dict[str, str]:
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return {
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none';"
+            " frame-ancestors 'none'"
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+
+
+async def _form(call: Call) -> dict[str, str]:
+    """The fields of an urlencoded body, each once. Raises CommandError BAD_REQUEST or LIMIT_EXCEEDED."""
+    raw = bytearray()
+    try:
+        async for chunk in call.request.stream():
+            raw += chunk
+            if len(raw) > MAX_FORM_BYTES:
+                raise CommandError(ErrorCode.LIMIT_EXCEEDED, "This form is too long")
+        fields = parse_qs(raw.decode(), keep_blank_values=True, strict_parsing=bool(raw), max_num_fields=8)
+    except (ClientDisconnect, ValueError) as exc:
+        raise CommandError(ErrorCode.BAD_REQUEST, "Expected a form") from exc
+    if any(len(values) > 1 for values in fields.values()):
+        raise CommandError(ErrorCode.BAD_REQUEST, "Expected each field at most once")
+    return {name: values[0] for name, values in fields.items()}

@@ -1,0 +1,114 @@
+"""What everything about accounts works with, and what it does in many places."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from auth.accounts import Account, Accounts
+from auth.api_keys import ApiKeys
+from auth.audit import Audit, Level
+from auth.challenges import Challenges, Kind
+from auth.failures import Failures
+from auth.identity import Identity
+from auth.limits import RateLimits, Rule, address_subject
+from auth.preferences import Preferences
+from auth.push_subscriptions import PushSubscriptions
+from auth.revocations import Revocation
+from auth.risk import risk_of_failure
+from auth.sessions import Sessions
+from auth.two_factor import TwoFactor
+from hub.api.account_views import UserView, user_view
+from hub.api.errands import Errands
+from hub.api.trail import event
+from hub.http.endpoint import Call
+from hub.http.refresh_cookie import RefreshCookie
+from hub.post import Post
+from schemas.errors import CommandError, ErrorCode
+
+VERIFY_EMAIL_S = 3 * 86_400
+
+
+class People(msgspec.Struct, frozen=True, kw_only=True):
+    """Accounts and what belongs to them. `announce` puts committed revocations in force; `revoke` ends one token."""
+
+    accounts: Accounts
+    sessions: Sessions
+    two_factor: TwoFactor
+    challenges: Challenges
+    preferences: Preferences
+    push_subscriptions: PushSubscriptions
+    keys: ApiKeys
+    audit: Audit
+    failures: Failures
+    limits: RateLimits
+    post: Post
+    errands: Errands
+    cookie: RefreshCookie
+    announce: Callable[[Iterable[Revocation]], Awaitable[None]]
+    revoke: Callable[[Identity], Awaitable[Revocation]]
+    revoke_user: Callable[[str], Awaitable[None]]
+
+    async def account(self, call: Call) -> Account:
+        """The caller's account. Raises CommandError NOT_FOUND where the token belongs to none here."""
+        account = await self.accounts.get(call.caller.user)
+        if account is None:
+            raise CommandError(ErrorCode.NOT_FOUND, "This token belongs to no account here")
+        return account
+
+    async def view(self, call: Call) -> UserView:
+        """The caller, as far as known."""
+        caller = call.caller
+        return user_view(caller, await self.accounts.get(caller.user), await self.preferences.get(caller.user))
+
+    async def language(self, user: str, call: Call) -> str:
+        """What letters to a user are written in."""
+        return (await self.preferences.get(user)).language or call.language
+
+    @asynccontextmanager
+    async def one_guess(self, subject: str) -> AsyncIterator[None]:
+        """Around the check of a secret, which raises where it is wrong: counted before, given back where it was right.
+
+        Raises RateLimited where too many were wrong, so that a thousand guesses at once don't slip through.
+        """
+        await self.limits.take(Rule.FAILURES, subject)
+        yield
+        await self.limits.give_back(Rule.FAILURES, subject)
+
+    async def let_in(self, call: Call) -> None:
+        """Take back what the attempt cost its address: only who fails is to meet the limit on logins.
+
+        A whole office may have one address.
+        """
+        await self.limits.give_back(Rule.LOGIN, address_subject(call.address))
+
+    async def check_password(self, call: Call, account: Account, password: str, *, place: str) -> None:
+        """Let who knows the account's password pass. Raises CommandError PERMISSION_DENIED, RATE_LIMITED."""
+        async with self.one_guess(account.id):
+            if not await self.accounts.verify_password(account.id, password):
+                await self.record_failure(call, "password.refused", account)
+                raise CommandError(ErrorCode.PERMISSION_DENIED, "The password is wrong - at `{place}`", place=place)
+
+    async def record_failure(
+        self, call: Call, action: str, account: Account | None, *, second_factor: bool | None = None
+    ) -> None:
+        """Write down a proof that was not good, and how alarming that is."""
+        facts = await self.failures.facts(
+            account, address=call.address, user_agent=call.user_agent, second_factor=second_factor
+        )
+        actor = account.id if account is not None else None
+        risk = risk_of_failure(facts)
+        await self.audit.record(event(call, action, level=Level.WARNING, actor=actor, risk=risk))
+
+    async def send_verification(self, account: Account, language: str) -> None:
+        """Have a link mailed that proves the account's address."""
+        issued = await self.challenges.issue(
+            Kind.VERIFY_EMAIL, account.id, lifetime_s=VERIFY_EMAIL_S, details={"email_key": account.email.casefold()}
+        )
+        self.post.mail("verify_email", account.email, language, name=account.name, token=issued.token)
+
+    async def forget(self, account: Account) -> None:
+        """Delete an account, and end its logins and keys."""
+        await self.announce(await self.sessions.end_all(account.id, "deleted"))
+        await self.announce(await self.keys.revoke_all(account.id))
+        await self.accounts.delete(account.id)

@@ -1,0 +1,1 @@
+"""The role `feeds`: which process carries what, from which source."""

@@ -1,0 +1,1 @@
+"""HTTP itself: from a request to an endpoint and back, and what describes it."""

@@ -1,0 +1,1 @@
+"""WebSockets: how one gets in, what it may say, what it is told."""
