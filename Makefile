@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PEERS  := .venv-bench
+# Test files side by side; each worker has servers of its own. `make test WORKERS=0` runs all in one process.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := run
 .PHONY: run test lint bench format proto settings messages lock clean
@@ -27,7 +29,7 @@ run: $(VENV)/.run
 	@$(BIN)/python -m hub
 
 test: $(VENV)/.test
-	$(BIN)/python -W error -m pytest $(ARGS)
+	$(BIN)/python -W error -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

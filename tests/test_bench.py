@@ -35,7 +35,7 @@ def test_requests_are_counted_at_saturation_and_at_a_set_rate(postgres_url: str)
         login = Asked("/auth/login", body={"email": email(2), "password": PASSWORD})
         me = Asked("/users/me", login.answer(hub.port)["access_token"])
         sample = load.at_rate("me", hub, [me], 50.0, connections=4, window_s=0.5)
-        assert 30 < sample.answered <= 50.5
+        assert 30 < sample.answered < 60
         assert 0 < sample.p50_ms <= sample.p95_ms <= sample.p99_ms <= sample.max_ms
         assert load.saturate("logins", hub, [login], connections=2, window_s=0.5).answered > 0
         with pytest.raises(LoadError, match="401"):

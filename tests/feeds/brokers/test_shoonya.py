@@ -395,7 +395,7 @@ async def test_an_instrument_that_the_account_may_not_have_is_refused_alone(serv
         await mine.until_price("ACC", 250_005 * PAISA)
         await server.until(lambda: any(b"ud" in str(frame).encode() for frame in server.heard))
         (refusal,) = mine.feed.take_refusals()
-    assert (refusal.symbol, refusal.reason) == ("NTPC", "the vendor says: not enabled for this user")
+    assert (refusal.symbol, str(refusal.reason)) == ("NTPC", "the vendor says: not enabled for this user")
 
 
 async def test_garbage_is_counted_and_prices_go_on(server: ShoonyaServer) -> None:
