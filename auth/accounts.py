@@ -19,8 +19,6 @@ from auth.transactions import ConstraintBroken, reading, writing
 from schemas.errors import CommandError, ErrorCode
 from schemas.tables import accounts, api_keys, foreign_logins, preferences, push_subscriptions
 
-__all__ = ["Account", "AccountStatistics", "Accounts", "Status", "Wanted"]
-
 MAX_TEXT = 255
 """Characters of what is looked for, of an issuer, and of a subject, which in OpenID Connect has no more either."""
 

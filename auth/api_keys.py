@@ -43,7 +43,10 @@ USED_EVERY_S: Seconds = 60.0
 """How far apart the database is told of a key's use."""
 FLUSH_EVERY_S: Seconds = 15.0
 
-_KEY = re.compile(r"thk_([0-9a-f]{16})_([0-9a-f]{64})")
+KEY_PREFIX = "thk_"
+"""How the text of a key begins, and no token does."""
+
+_KEY = re.compile(KEY_PREFIX + r"([0-9a-f]{16})_([0-9a-f]{64})")
 _KEY_ID = re.compile(r"k_[0-9a-f]{16}")
 _ID_BYTES = 8
 _SECRET_BYTES = 32
@@ -65,7 +68,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def prefix(self) -> str:
         """How the key's text begins, by which its owner tells it from others."""
-        return f"thk_{self.id.removeprefix('k_')}_"
+        return f"{KEY_PREFIX}{self.id.removeprefix('k_')}_"
 
 
 class Owner(msgspec.Struct, frozen=True, kw_only=True):

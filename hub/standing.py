@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from auth.api_keys import KEY_PREFIX
 from auth.entitlements import Entitlement, Entitlements
 from auth.identity import Identity
 from auth.journal import Journal
@@ -38,9 +39,6 @@ POLL_S: Seconds = 1.0
 
 PURGE_EVERY = 600
 """Polls between two clearings of what counts no longer."""
-
-KEY_PREFIX = "thk_"
-"""How API keys begin, and no token does."""
 
 
 class ConfigurationChanged(msgspec.Struct, frozen=True, tag_field="kind", tag="configuration"):

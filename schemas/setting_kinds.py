@@ -251,7 +251,6 @@ def _path(text: str) -> Path:
 
 TEXT = Kind(words="text", parse=_phrase)
 TRUTH = Kind(words="true or false", parse=_truth)
-NUMBER_ABOVE_0 = Kind(words="number", parse=_positive)
 SPEED = Kind(words="number, 0 for as fast as possible", parse=_speed)
 PLACES = Kind(words="EXCHANGE:SYMBOL, comma separated", parse=_places)
 PATH = Kind(words="path", parse=_path)

@@ -3,9 +3,8 @@
 import tomllib
 from importlib import resources
 
+from auth.identity import LANGUAGES
 from feeds.signals.rules import SignalType, Verdict
-
-LANGUAGES = ("en", "hi", "mr", "gu", "kn")
 
 
 def reasons(verdict: Verdict) -> dict[str, str]:

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from auth.accounts import Account
+from auth.account import Account
 from auth.identity import Identity, Plan, Role
 from auth.preferences import Preference
 from schemas.market import ist_text

@@ -15,7 +15,7 @@ from hub.instances.sections import READERS, SectionFaults
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import ist_text
 
-log = logging.getLogger("tickhub.hub.admin")
+log = logging.getLogger("tickhub.hub.api.admin_config")
 
 Document = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "null"]})]
 """A section's value as it was written; null takes back what was set of it."""

@@ -1,6 +1,5 @@
 """`/api/v1/admin`: sockets as they are now, on all instances: who hears what, and ending it."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -26,8 +25,6 @@ from hub.sockets.live import (
     first_of,
 )
 from schemas.errors import CommandError, ErrorCode
-
-log = logging.getLogger("tickhub.hub.admin")
 
 MAX_DEPTH = 5000
 """How far down a list goes: each instance tells as many, and the first of all are chosen."""

@@ -18,7 +18,7 @@ from hub.http.endpoint import Access, Call, Endpoint
 from hub.http.requests import moment_of
 from schemas.market import ist_text
 
-log = logging.getLogger("tickhub.hub.audit")
+log = logging.getLogger("tickhub.hub.api.audit")
 
 Word = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
 """PostgreSQL has no texts with a NUL, so none can be looked for."""

@@ -5,9 +5,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from auth.accounts import Account
+from auth.account import Account
 from auth.audit import Level
 from auth.challenges import Kind
+from auth.identity import LANGUAGES
 from auth.tickets import Tickets
 from hub.api.account_views import LoggedIn, SecondFactorWanted, UserView
 from hub.api.logins import REGISTRATION, Logins
@@ -23,7 +24,7 @@ Email = Annotated[str, Meta(min_length=3, max_length=254)]
 Password = Annotated[str, Meta(min_length=1, max_length=256)]
 """Longer than any that is taken, so that the answer can say what is."""
 Token = Annotated[str, Meta(min_length=1, max_length=8192)]
-Language = Annotated[str, Meta(pattern="^(en|hi|mr|gu|kn)$")]
+Language = Annotated[str, Meta(pattern=f"^({'|'.join(LANGUAGES)})$")]
 
 
 class RegisterBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from auth.accounts import Account, Status
+from auth.account import Account, Status
 from auth.audit import Level
 from auth.challenges import Kind
 from auth.sessions import RefreshReused, Tokens

@@ -128,7 +128,7 @@ class OidcApi:
     def endpoints(self) -> list[Endpoint]:
         """Under `/api/v1`."""
         public = Access.PUBLIC
-        missing = (ErrorCode.NOT_AVAILABLE,)
+        missing = (ErrorCode.NOT_FOUND,)
         refused = (*missing, ErrorCode.UNAUTHORIZED, ErrorCode.PERMISSION_DENIED, ErrorCode.CONFLICT)
         return [
             Endpoint("GET", "/auth/oidc", self.describe, access=public),
@@ -221,7 +221,7 @@ class OidcApi:
 
     def _configured(self) -> Issuer:
         if self._issuer is None:
-            raise CommandError(ErrorCode.NOT_AVAILABLE, "Sign-in with another account is not set up here")
+            raise CommandError(ErrorCode.NOT_FOUND, "Sign-in with another account is not set up here")
         return self._issuer
 
     def _started(self, call: Call, state: str) -> _Started:

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from auth.accounts import Account, Accounts
+from auth.account import Account
+from auth.accounts import Accounts
 from auth.api_keys import ApiKeys
 from auth.audit import Audit, Level
 from auth.challenges import Challenges, Kind

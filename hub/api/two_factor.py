@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from auth.accounts import Account
+from auth.account import Account
 from auth.audit import Level
 from auth.challenges import Kind
 from hub.api.account_views import LoggedIn

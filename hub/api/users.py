@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from auth.accounts import Account
+from auth.account import Account
 from auth.audit import Level
 from auth.challenges import Kind
 from auth.preferences import Preference

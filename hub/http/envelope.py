@@ -17,7 +17,7 @@ from hub.logs import request_id
 from schemas.errors import HTTP_STATUS, CommandError, ErrorCode, Unavailable
 from schemas.phrases import Phrase, translatable
 
-log = logging.getLogger("tickhub.hub.api.publish")
+log = logging.getLogger("tickhub.hub.http.envelope")
 
 _STATUS_CODE = {
     401: ErrorCode.UNAUTHORIZED,

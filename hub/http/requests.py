@@ -76,14 +76,6 @@ def credential(request: Request) -> str | None:
     return token.strip()
 
 
-async def bearer(request: Request, verify: Verify) -> Identity:
-    """Who asks. Raises CommandError UNAUTHORIZED or TOKEN_EXPIRED."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise CommandError(ErrorCode.UNAUTHORIZED, "Expected `Authorization: Bearer` with a token")
-    return await verify(token.strip())
-
-
 async def body(
     request: Request, kind: type[T], *, max_bytes: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S
 ) -> T:

@@ -9,7 +9,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth import passwords as passwords_module
-from auth.accounts import Account, Accounts, Status, Wanted
+from auth.account import Account, Status, Wanted
+from auth.accounts import Accounts
 from auth.challenges import Challenges, Kind
 from auth.identity import Plan, Role
 from auth.passwords import Cost, Passwords

@@ -459,7 +459,7 @@ async def test_a_commit_of_which_no_answer_came_is_not_written_twice(
         audit = Audit(engine, wall=clock)
         async with running(audit):
             await audit.record(happened("publish", target="before"))
-            proxy.swallow_next_reply(after=b"COMMIT")
+            proxy.swallow_next_reply(after=b"COMMIT;")
             await audit.record(happened("publish", target="unanswered"))
             assert proxy.swallowed.is_set()
             await audit.record(happened("publish", target="after"))

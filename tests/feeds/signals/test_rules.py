@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auth.identity import LANGUAGES
 from feeds.indicators.evaluation import evaluate
-from feeds.signals.reasons import LANGUAGES, reasons
+from feeds.signals.reasons import reasons
 from feeds.signals.rules import (
     HISTORY,
     HOLD,

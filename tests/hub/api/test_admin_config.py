@@ -170,7 +170,7 @@ async def test_a_thousand_holidays_fit_and_a_million_characters_do_not(one: Desk
 
 
 async def test_who_set_what_is_logged(one: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="tickhub.hub.admin"):
+    with caplog.at_level(logging.INFO, logger="tickhub.hub.api.admin_config"):
         await one.configure(sessions=SESSIONS)
     (record,) = [entry for entry in caplog.records if entry.message == "config.updated"]
     assert (record.__dict__["section"], record.__dict__["by"]) == ("sessions", "boss")

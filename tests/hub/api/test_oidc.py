@@ -289,7 +289,7 @@ async def test_without_an_issuer_sign_in_is_not_available(house: House) -> None:
             await client.get("/api/v1/auth/oidc/callback", params={"code": "x", "state": "y"}),
             await client.post(EXCHANGE, json={"code": "x"}),
         ):
-            assert (answer.status_code, code_of(answer)) == (503, ErrorCode.NOT_AVAILABLE)
+            assert (answer.status_code, code_of(answer)) == (404, ErrorCode.NOT_FOUND)
 
 
 async def test_a_page_can_ask_what_its_button_should_say(client: httpx2.AsyncClient) -> None:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from auth.identity import Identity
-from hub.http.requests import MAX_BODY_BYTES, Page, bearer, body, exchange_of, moment_of, query
+from hub.http.requests import MAX_BODY_BYTES, Page, body, credential, exchange_of, moment_of, query
 from schemas.errors import CommandError, ErrorCode
 from tests.feeds.bars import NINE_FIFTEEN_MS
 
@@ -109,28 +108,21 @@ def test_a_page_says_where_it_stands() -> None:
 # -- who asks ---------------------------------------------------------------------------------------------------------
 
 
-async def nobody(token: str) -> Identity:
-    raise AssertionError(token)
-
-
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Bearer   ", "Basic abc", "abc"])
-async def test_a_request_without_a_token_is_refused_before_anything_is_verified(header: str | None) -> None:
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer   ", "Basic abc", "abc"])
+def test_a_header_that_brings_no_token_is_refused(header: str) -> None:
     with pytest.raises(CommandError) as error:
-        await bearer(request(headers=None if header is None else {"Authorization": header}), nobody)
+        credential(request(headers={"Authorization": header, "X-API-Key": "thk_1_2"}))
     assert refusal(error)[0] == ErrorCode.UNAUTHORIZED
 
 
 @pytest.mark.parametrize("header", ["Bearer abc", "bearer abc", "BEARER  abc "])
-async def test_a_token_is_handed_over_to_be_verified(header: str) -> None:
-    identity = Identity(user="7", token_id="t", issued_at=0, expires_at=0)
-    heard: list[str] = []
+def test_a_token_comes_before_a_key(header: str) -> None:
+    assert credential(request(headers={"Authorization": header, "X-API-Key": "thk_1_2"})) == "abc"
 
-    async def verify(token: str) -> Identity:
-        heard.append(token)
-        return identity
 
-    assert await bearer(request(headers={"Authorization": header}), verify) is identity
-    assert heard == ["abc"]
+def test_without_a_token_a_key_will_do_and_neither_is_no_error() -> None:
+    assert credential(request(headers={"X-API-Key": "thk_1_2"})) == "thk_1_2"
+    assert credential(request()) is None
 
 
 # -- bodies -----------------------------------------------------------------------------------------------------------
