@@ -39,7 +39,6 @@ class Kind(StrEnum):
     VERIFY_EMAIL = "verify_email"
     RESET_PASSWORD = "reset_password"  # noqa: S105 - a word, not a password
     VERIFY_PHONE = "verify_phone"
-    EXCHANGE = "exchange"
 
 
 class Issued(msgspec.Struct, frozen=True, kw_only=True):

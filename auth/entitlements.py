@@ -52,7 +52,7 @@ class Entitlements(Journal[Entitlement]):
     subject = "user_id"
     order = "id"
 
-    def __init__(self, engine: AsyncEngine | None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(engine, clock=clock)
         self._users: dict[str, Entitlement] = {}
 

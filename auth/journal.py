@@ -23,7 +23,7 @@ Entry = TypeVar("Entry")
 
 
 class Journal(ABC, Generic[Entry]):
-    """What has been added to one table. Without an engine it is known in this process only, and gone with it.
+    """What has been added to one table.
 
     `apply` and the listeners touch memory alone; all else raises Unavailable where the database fails, and is safe to
     cancel.
@@ -35,7 +35,7 @@ class Journal(ABC, Generic[Entry]):
     order: ClassVar[str]
     """The column that says which is later; of equal ones the later row."""
 
-    def __init__(self, engine: AsyncEngine | None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
         self.on_news: list[Callable[[Entry], None]] = []
         """Called once with every entry that is news to this process; must neither wait nor raise."""
         self._engine = engine
@@ -50,17 +50,10 @@ class Journal(ABC, Generic[Entry]):
             listener(entry)
         return True
 
-    async def load(self) -> None:
-        """Read the whole table; what was known before is kept."""
-        self._last_id = 0
-        await self.poll()
-
     async def poll(self) -> None:
         """Read what has been added since, and know it."""
-        if self._engine is None:
-            return
         after = max(0, self._last_id - OVERLAP)
-        while rows := await self._read(self._engine, after):
+        while rows := await self._read(after):
             for row in rows:
                 self.apply(self._entry(row))
             after = rows[-1]["id"]
@@ -70,8 +63,6 @@ class Journal(ABC, Generic[Entry]):
 
     async def purge(self) -> None:
         """Forget what has ended by itself, and what a later entry of the same subject covers."""
-        if self._engine is None:
-            return
         async with writing(self._engine) as connection:
             await connection.execute(delete(self.table).where(~self._counts()))
             await connection.execute(delete(self.table).where(self._covered()))
@@ -92,9 +83,6 @@ class Journal(ABC, Generic[Entry]):
         """Insert rows, in the transaction of `connection` where one is given, else in one of their own; their ids."""
         if connection is not None:
             return await self._insert(connection, rows)
-        if self._engine is None:
-            self._last_id += len(rows)
-            return [self._last_id - before for before in range(len(rows))][::-1]
         async with writing(self._engine) as own:
             return await self._insert(own, rows)
 
@@ -102,10 +90,10 @@ class Journal(ABC, Generic[Entry]):
         statement = insert(self.table).returning(self.table.c.id)
         return [(await connection.execute(statement.values(row))).scalar_one() for row in rows]
 
-    async def _read(self, engine: AsyncEngine, after: int) -> list[RowMapping]:
+    async def _read(self, after: int) -> list[RowMapping]:
         rows = self.table.c
         query = select(self.table).where(rows.id > after, self._counts()).order_by(rows.id).limit(_PAGE)
-        async with reading(engine) as connection:
+        async with reading(self._engine) as connection:
             return list((await connection.execute(query)).mappings())
 
     def _covered(self) -> ColumnElement[bool]:

@@ -14,10 +14,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from auth.transactions import ConstraintBroken, reading, writing
+from auth.transactions import reading, writing
 from schemas.errors import CommandError, ErrorCode
 from schemas.tables import push_subscriptions
 
@@ -66,10 +67,7 @@ class PushSubscriptions:
             "user_agent": _agent(user_agent),
             "created_at": int(self._wall()),
         }
-        try:
-            return await self._put(user_id, fields)
-        except ConstraintBroken:  # another request brought the same endpoint, and now it is there
-            return await self._put(user_id, fields)
+        return await self._put(user_id, fields)
 
     async def remove(self, user_id: str, which: str | int) -> bool:
         """Forget one of the user's by its endpoint or id; False where there is none."""
@@ -106,7 +104,6 @@ class PushSubscriptions:
         columns = push_subscriptions.c
         # Locked, so that two requests can't both take the last place.
         mine = select(columns.endpoint_hash).where(columns.user_id == user_id).order_by(columns.id).with_for_update()
-        this = columns.endpoint_hash == fields["endpoint_hash"]
         async with writing(self._engine) as connection:
             await connection.execute(mine)
             others = set(await connection.scalars(mine)) - {fields["endpoint_hash"]}  # as they are once locked
@@ -114,11 +111,14 @@ class PushSubscriptions:
                 raise CommandError(
                     ErrorCode.LIMIT_EXCEEDED, "At most {count} push subscriptions", count=MAX_SUBSCRIPTIONS
                 )
-            change = update(push_subscriptions).where(this).values(fields).returning(columns.id)
-            found = await connection.scalar(change)
-            if found is None:
-                found = await connection.scalar(insert(push_subscriptions).values(fields).returning(columns.id))
-        return int(found or 0)
+            return int((await connection.execute(_upsert(connection.dialect.name, fields))).scalar_one())
+
+
+def _upsert(dialect: str, fields: dict[str, Any]) -> Any:
+    """In one statement, for between two of them others may add and remove the same endpoint any number of times."""
+    insert = (postgresql if dialect == "postgresql" else sqlite).insert(push_subscriptions).values(fields)
+    columns = push_subscriptions.c
+    return insert.on_conflict_do_update(index_elements=[columns.endpoint_hash], set_=fields).returning(columns.id)
 
 
 def _hash(endpoint: str) -> str:

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from auth.identity import Identity
 from auth.journal import Journal
 from auth.tokens import LEEWAY_S
-from schemas.durations import Seconds
 from schemas.errors import Unavailable
 from schemas.tables import revocations
 
@@ -55,7 +54,7 @@ class Revocations(Journal[Revocation]):
     subject = "user_id"
     order = "issued_before"
 
-    def __init__(self, engine: AsyncEngine | None, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, engine: AsyncEngine, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(engine, clock=clock)
         self._ids: dict[str, int] = {}
         self._users: dict[str, int] = {}
@@ -67,34 +66,11 @@ class Revocations(Journal[Revocation]):
         issued_before = self._users.get(identity.user)
         return issued_before is not None and identity.issued_at <= issued_before and _alone(identity)
 
-    async def revoke_token(self, identity: Identity) -> Revocation:
-        """Revoke the bearer's token: committed first, then known here, then answered with, to be announced.
-
-        Raises NotDurable where the database fails; the revocation then holds in this process until it ends.
-        """
-        (revocation,) = await self.revoke_ids([identity.token_id], identity.expires_at)
-        return revocation
-
-    async def revoke_ids(self, ids: Iterable[str], expires_at: int) -> list[Revocation]:
-        """Revoke logins (`s_…`), keys (`k_…`) or tokens by their ids, as `revoke_token` does.
-
-        `expires_at` (Unix seconds) is when the last token that they are in has ended anyway.
-        """
-        revoked = [Revocation(token_id=one, expires_at=expires_at) for one in ids]
-        await self.revoke(revoked)
-        return revoked
-
-    async def revoke_user(self, user: str, at: Seconds) -> Revocation:
-        """Revoke all tokens that the user was given at or before a time (Unix seconds), as `revoke_token` does.
-
-        A token of the same second ends too. Tokens of a login and API keys are left alone; see `Revocation`.
-        """
-        revocation = Revocation(user=user, issued_before=int(at))
-        await self.revoke([revocation])
-        return revocation
-
     async def revoke(self, revoked: Sequence[Revocation]) -> None:
-        """Put revocations in force, all or none of them committed; as `revoke_token` does."""
+        """Put revocations in force: committed first, all or none of them, then known here.
+
+        Raises NotDurable where the database fails; they then hold in this process until they end.
+        """
         try:
             await self._add([self._row(one) for one in revoked], None)
         except Unavailable as exc:

@@ -286,8 +286,7 @@ class HttpApi:
         return [
             AdminUsersApi(
                 accounts=ground.accounts,
-                entitled=ground.standing.entitlements.of,
-                grant=ground.standing.entitlements.grant,
+                entitlements=ground.standing.entitlements,
                 entitle=ground.standing.entitle,
                 expel=self._expel,
                 sessions_of=people.sessions.listed,

@@ -54,7 +54,7 @@ from hub.metrics import RequestCounter
 from hub.parts import Part
 from hub.secret import public_key_pem
 from hub.sockets.connections import Connections, Limits, Origins
-from hub.sockets.session import Services
+from hub.sockets.services import Services
 from hub.standing import Standing
 from hub.web_metrics import metrics_of
 from schemas.errors import SettingsError, Unavailable

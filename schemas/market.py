@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from functools import lru_cache
 from itertools import starmap
-from typing import Annotated, Self
+from typing import Annotated, Self, overload
 
 import msgspec
 from msgspec import Meta
@@ -257,6 +257,15 @@ def ist_text(time_ms: int) -> str:
     """
     second, ms = divmod(time_ms, 1000)
     return f"{_second_text(second)}{ms:03d}+05:30"
+
+
+@overload
+def moment_text(time_s: int) -> str: ...
+@overload
+def moment_text(time_s: int | None) -> str | None: ...
+def moment_text(time_s: int | None) -> str | None:
+    """The same for Unix seconds; None for what has not happened, or has no end."""
+    return None if time_s is None else ist_text(time_s * 1000)
 
 
 class _TickText(msgspec.Struct, omit_defaults=True, gc=False):

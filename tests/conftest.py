@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -13,7 +14,9 @@ import pytest
 import redis
 from blockbuster import BlockBuster
 from hypothesis import settings
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from hub.database import engine_for, migrate
 from tests.servers import PostgresServer, RedisServer, ServerError, close_reaper
 
 PACKAGES = ["hub", "channels", "auth", "feeds", "notifiers", "schemas"]
@@ -38,7 +41,6 @@ def _blocking_calls_fail() -> Iterator[None]:
     for function in guard.functions.values():
         function.can_block_in("<frozen importlib._bootstrap>", {"_find_and_load"})  # the first import of a module
         function.can_block_in("linecache.py", {"updatecache"})  # a traceback that is being logged quotes the source
-        function.can_block_in("asyncpg/connect_utils.py", {"_parse_connect_arguments"})  # looks for ~/.pgpass
         function.can_block_in("alembic/command.py", {"upgrade", "downgrade", "check"})  # reads its steps, serves nobody
         function.can_block_in("logging/__init__.py", {"handle"})  # pytest's own handlers hold locks
         function.can_block_in("asyncpg/connect_utils.py", {"_parse_connect_arguments"})  # looks for ~/.pgpass
@@ -144,6 +146,21 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     _administer(postgres_server, f"CREATE DATABASE {name}")
     yield urlunsplit(urlsplit(postgres_server)._replace(path=f"/{name}"))
     _administer(postgres_server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A DATABASE_URL of each kind in turn; empty for SQLite."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+async def engine(database_url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """A migrated database of each kind in turn."""
+    engine = engine_for(database_url, tmp_path)
+    await migrate(engine)
+    yield engine
+    await engine.dispose()
 
 
 def _administer(url: str, statement: str) -> None:

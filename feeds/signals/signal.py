@@ -8,7 +8,7 @@ import msgspec
 
 from feeds.signals.rules import SignalType
 from schemas.errors import CommandError, ErrorCode
-from schemas.market import PRICE_SCALE, ist_text
+from schemas.market import PRICE_SCALE, moment_text
 from schemas.publications import SignalPayload
 
 MAX_PRICE = 10**17
@@ -137,7 +137,7 @@ def payload(signal: Signal) -> bytes:
             ml_score=signal.ml_score,
             reason=signal.reason,
             status=signal.status.value,
-            time=ist_text(signal.created_at * 1000),
+            time=moment_text(signal.created_at),
         )
     )
 

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from auth.account import Account
 from auth.identity import Identity, Plan, Role
 from auth.preferences import Preference
-from schemas.market import ist_text
+from schemas.market import moment_text
 
 
 class UserView(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +80,6 @@ def account_view(account: Account, preference: Preference) -> UserView:
         language=preference.language,
         theme=preference.theme,
         timezone=preference.timezone,
-        created_at=ist_text(account.created_at * 1000),
-        last_login_at=None if account.last_login_at is None else ist_text(account.last_login_at * 1000),
+        created_at=moment_text(account.created_at),
+        last_login_at=moment_text(account.last_login_at),
     )

@@ -13,7 +13,7 @@ from hub.api.trail import event
 from hub.http.endpoint import Access, Call, Endpoint
 from hub.instances.sections import READERS, SectionFaults
 from schemas.errors import CommandError, ErrorCode
-from schemas.market import ist_text
+from schemas.market import moment_text
 
 log = logging.getLogger("tickhub.hub.api.admin_config")
 
@@ -127,5 +127,5 @@ def _section(entry: Entry | None) -> SectionView | None:
     return SectionView(
         value=msgspec.Raw(entry.value.encode()),
         updated_by=entry.updated_by,
-        updated_at=ist_text(entry.updated_at * 1000),
+        updated_at=moment_text(entry.updated_at),
     )

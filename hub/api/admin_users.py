@@ -2,22 +2,22 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auth.account import Account, Status, Wanted
-from auth.accounts import Within
+from auth.accounts import Accounts
 from auth.audit import Event, Level
-from auth.entitlements import Entitlement
+from auth.entitlements import Entitlement, Entitlements
 from auth.identity import Plan, Role, is_account_id
 from hub.api.trail import event
 from hub.http.endpoint import Access, Call, Endpoint
 from hub.http.requests import Page
 from schemas.errors import CommandError, ErrorCode
-from schemas.market import ist_text
+from schemas.market import moment_text
 
 _SORTS = ("created_at", "email", "name", "plan", "last_login_at")
 _TIMES = frozenset({"created_at", "last_login_at"})
@@ -90,51 +90,18 @@ class UserDetail(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: int
 
 
-class AccountRegister(Protocol):
-    """What is asked of `auth.accounts.Accounts`."""
-
-    async def find(self, wanted: Wanted) -> tuple[list[Account], int]:
-        """That part of the accounts, and how many there are in all."""
-
-    async def get(self, user_id: str) -> Account | None:
-        """The account of that id."""
-
-    async def administer(
-        self,
-        user_id: str,
-        *,
-        plan: Plan | UnsetType = UNSET,
-        role: Role | UnsetType = UNSET,
-        status: Status | UnsetType = UNSET,
-        name: str | UnsetType = UNSET,
-        within: Within | None = None,
-    ) -> tuple[Account, Account]:
-        """The account before and after, with what is written `within`. Raises CommandError NOT_FOUND."""
-
-
-class Grant(Protocol):
-    """`auth.entitlements.Entitlements.grant`."""
-
-    async def __call__(
-        self, user: str, plan: Plan, role: Role, by: str, *, connection: AsyncConnection | None = None
-    ) -> Entitlement:
-        """Commits, or inserts in that transaction."""
-
-
 class AdminUsersApi:
     """The endpoints of users.
 
-    `entitled` tells what a user has been entitled to by an administrator; `grant` is `Entitlements.grant`, and
-    `entitle` puts what it has committed in force, so that open sockets follow; `expel` (user) ends all sessions,
-    tokens and sockets of a user, on every instance. `sessions_of` and `keys_of` list what a user has of them.
+    `entitle` puts in force what `entitlements` has committed, so that open sockets follow; `expel` (user) ends all
+    sessions, tokens and sockets of a user, on every instance. `sessions_of` and `keys_of` list what a user has of them.
     """
 
     def __init__(
         self,
         *,
-        accounts: AccountRegister,
-        entitled: Callable[[str], Entitled | None],
-        grant: Grant,
+        accounts: Accounts,
+        entitlements: Entitlements,
         entitle: Callable[[Entitlement], Awaitable[object]],
         expel: Callable[[str], Awaitable[object]],
         sessions_of: Callable[[str], Awaitable[Sequence[object]]],
@@ -142,8 +109,7 @@ class AdminUsersApi:
         record: Callable[[Event], Awaitable[None]],
     ) -> None:
         self._accounts = accounts
-        self._entitled = entitled
-        self._grant = grant
+        self._entitlements = entitlements
         self._entitle = entitle
         self._expel = expel
         self._sessions_of = sessions_of
@@ -192,7 +158,7 @@ class AdminUsersApi:
         """
         user = _user_id(call)
         account = await self._accounts.get(user)
-        return await self._detail(user, account, self._entitled(user))
+        return await self._detail(user, account, self._entitlements.of(user))
 
     async def update(self, call: Call, body: UserBody) -> UserDetail:
         """Change a user's plan, role, status or name.
@@ -219,7 +185,9 @@ class AdminUsersApi:
         granted: list[Entitlement] = []
 
         async def grant(connection: AsyncConnection, account: Account) -> None:
-            granted.append(await self._grant(account.id, account.plan, account.role, by, connection=connection))
+            granted.append(
+                await self._entitlements.grant(account.id, account.plan, account.role, by, connection=connection)
+            )
 
         entitling = body.plan is not UNSET or body.role is not UNSET
         changed = await self._accounts.administer(
@@ -239,12 +207,12 @@ class AdminUsersApi:
             raise _unknown()
         if body.status is not UNSET or body.name is not UNSET:
             raise CommandError(ErrorCode.CONFLICT, "This user has no account here: only plan and role can be set")
-        before = self._entitled(user)
+        before = self._entitlements.of(user)
         plan = body.plan if body.plan is not UNSET else (before and before[0])
         role = body.role if body.role is not UNSET else (before and before[1])
         if plan is None or role is None:
             raise CommandError(ErrorCode.CONFLICT, "Nothing is known here of this user: set plan and role together")
-        await self._entitle(await self._grant(user, plan, role, call.caller.user))
+        await self._entitle(await self._entitlements.grant(user, plan, role, call.caller.user))
         await self._record(
             event(
                 call,
@@ -308,7 +276,6 @@ def _changed(call: Call, before: Account, after: Account) -> Event:
 
 
 def _account(account: Account) -> AccountView:
-    login = account.last_login_at
     return AccountView(
         id=account.id,
         email=account.email,
@@ -321,9 +288,9 @@ def _account(account: Account) -> AccountView:
         status=account.status,
         two_factor=account.two_factor,
         has_password=account.has_password,
-        created_at=ist_text(account.created_at * 1000),
-        updated_at=ist_text(account.updated_at * 1000),
-        last_login_at=None if login is None else ist_text(login * 1000),
+        created_at=moment_text(account.created_at),
+        updated_at=moment_text(account.updated_at),
+        last_login_at=moment_text(account.last_login_at),
     )
 
 

@@ -16,7 +16,7 @@ from hub.api.people import People
 from hub.api.trail import event
 from hub.http.endpoint import Access, Call, Endpoint, Nothing, Reply
 from schemas.errors import CommandError, ErrorCode
-from schemas.market import ist_text
+from schemas.market import moment_text
 
 RESET_PASSWORD_S = 1800
 
@@ -307,9 +307,9 @@ class AuthApi:
             SessionView(
                 id=one.id,
                 current=one.id == call.caller.session,
-                created_at=ist_text(one.created_at * 1000),
-                last_used_at=ist_text(one.last_used_at * 1000),
-                expires_at=ist_text(one.expires_at * 1000),
+                created_at=moment_text(one.created_at),
+                last_used_at=moment_text(one.last_used_at),
+                expires_at=moment_text(one.expires_at),
                 user_agent=one.user_agent,
                 address=one.address,
             )

@@ -14,7 +14,7 @@ from hub.api.trail import event
 from hub.http.endpoint import Call, Endpoint, Nothing
 from hub.http.requests import Page, moment_of
 from schemas.errors import CommandError, ErrorCode
-from schemas.market import ist_text
+from schemas.market import moment_text
 
 
 class KeysQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,7 +125,7 @@ def _view(key: ApiKey) -> KeyView:
         prefix=key.prefix,
         name=key.name,
         scopes=list(key.scopes),
-        created_at=ist_text(key.created_at * 1000),
-        last_used_at=None if key.last_used_at is None else ist_text(key.last_used_at * 1000),
-        expires_at=None if key.expires_at is None else ist_text(key.expires_at * 1000),
+        created_at=moment_text(key.created_at),
+        last_used_at=moment_text(key.last_used_at),
+        expires_at=moment_text(key.expires_at),
     )

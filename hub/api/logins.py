@@ -49,8 +49,7 @@ class Logins:
         """Lets in who has proved to be that account, or asks for the second factor first."""
         await self._check_enabled(call, account)
         if not account.two_factor:
-            answer = await self._start(call, account, by=by, cookie=cookie)
-            return Reply(answer.data, answer.status, answer.headers)
+            return await self._start(call, account, by=by, cookie=cookie)
         issued = await self._people.challenges.issue(Kind.LOGIN, account.id, lifetime_s=CHALLENGE_S, details={"by": by})
         methods = ["totp", *(["email"] if account.email_verified else []), *(["sms"] if account.phone_verified else [])]
         wanted = SecondFactorWanted(

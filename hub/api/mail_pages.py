@@ -16,10 +16,10 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from msgspec import Meta
-from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse
 
 from hub.http.endpoint import Access, Call, Endpoint
+from hub.http.requests import raw_body
 from schemas.errors import HTTP_STATUS, CommandError, ErrorCode, Unavailable
 
 MAX_FORM_BYTES = 16 * 1024
@@ -168,14 +168,10 @@ def _headers(style: str) -> dict[str, str]:
 
 async def _form(call: Call) -> dict[str, str]:
     """The fields of an urlencoded body, each once. Raises CommandError BAD_REQUEST or LIMIT_EXCEEDED."""
-    raw = bytearray()
+    raw = await raw_body(call.request, max_bytes=MAX_FORM_BYTES)
     try:
-        async for chunk in call.request.stream():
-            raw += chunk
-            if len(raw) > MAX_FORM_BYTES:
-                raise CommandError(ErrorCode.LIMIT_EXCEEDED, "This form is too long")
         fields = parse_qs(raw.decode(), keep_blank_values=True, strict_parsing=bool(raw), max_num_fields=8)
-    except (ClientDisconnect, ValueError) as exc:
+    except ValueError as exc:
         raise CommandError(ErrorCode.BAD_REQUEST, "Expected a form") from exc
     if any(len(values) > 1 for values in fields.values()):
         raise CommandError(ErrorCode.BAD_REQUEST, "Expected each field at most once")

@@ -264,7 +264,8 @@ class MarketApi:
         if query.order == "desc":
             fitting.reverse()
         page = fitting[query.offset : query.offset + query.limit]
-        return InstrumentPage(**query.of([market_view.instrument(one) for one in page], len(fitting)))
+        items = [market_view.instrument(one) for one in page]
+        return InstrumentPage(items=items, total=len(fitting), page=query.page, limit=query.limit)
 
     async def search(self, call: Call, query: SearchQuery) -> Found:
         """Instruments by symbol, name or ISIN.

@@ -1,6 +1,5 @@
 """`POST /api/v1/publish`: one message on one channel, for servers."""
 
-import logging
 from collections.abc import Callable
 from typing import Annotated
 
@@ -15,8 +14,6 @@ from hub.api.trail import event
 from hub.http.endpoint import Call, Endpoint, Reply
 from schemas.commands import ChannelName
 from schemas.errors import ErrorCode
-
-log = logging.getLogger("tickhub.hub.api.publish")
 
 
 class PublishBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

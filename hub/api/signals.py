@@ -26,7 +26,7 @@ from feeds.signals.worker import LIFETIME_S, SignalWorker
 from hub.http.endpoint import Call, Endpoint, Nothing
 from hub.http.requests import ExchangeText, Page, Timeframe, exchange_of, moment_of
 from schemas.errors import CommandError, ErrorCode
-from schemas.market import EXCHANGES, PRICE_SCALE, PositiveDecimal, ist_text, scaled
+from schemas.market import EXCHANGES, PRICE_SCALE, PositiveDecimal, moment_text, scaled
 
 _DAY_MS = 86_400_000
 _ID = re.compile(r"[0-9]{1,18}")
@@ -216,7 +216,8 @@ class SignalsApi:
         found, total = await self._store.find(
             wanted, page=query.page, limit=query.limit, sort=sort, descending=query.order != "asc"
         )
-        return SignalPage(**query.of([_shown(one) for one in found], total))
+        items = [_shown(one) for one in found]
+        return SignalPage(items=items, total=total, page=query.page, limit=query.limit)
 
     async def get(self, call: Call) -> SignalView:
         """One signal."""
@@ -368,10 +369,10 @@ def _shown(signal: Signal) -> SignalView:
         status=signal.status,
         outcome=signal.outcome,
         close_price=_decimal(signal.close_price),
-        created_at=_text(signal.created_at),
-        updated_at=_text(signal.updated_at),
-        expires_at=_text(signal.expires_at),
-        closed_at=None if signal.closed_at is None else _text(signal.closed_at),
+        created_at=moment_text(signal.created_at),
+        updated_at=moment_text(signal.updated_at),
+        expires_at=moment_text(signal.expires_at),
+        closed_at=moment_text(signal.closed_at),
     )
 
 
@@ -382,7 +383,3 @@ def _scaled(price: Any) -> Any:
 
 def _decimal(price: int | None) -> float | None:
     return None if price is None else price / PRICE_SCALE
-
-
-def _text(seconds: int) -> str:
-    return ist_text(seconds * 1000)

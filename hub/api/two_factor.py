@@ -110,8 +110,7 @@ class TwoFactorApi:
         and the answer holds the recovery codes.
         """
         if body.challenge is not None:
-            answer = await self._logins.by_second_factor(call, body.challenge, body.code, cookie=body.cookie)
-            return Reply(answer.data, answer.status, answer.headers)
+            return await self._logins.by_second_factor(call, body.challenge, body.code, cookie=body.cookie)
         account = await self._people.account(call)
         async with self._people.one_guess(account.id):
             codes = await self._people.two_factor.confirm(account.id, body.code)

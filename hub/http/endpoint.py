@@ -23,7 +23,7 @@ from starlette.responses import Response
 from auth.identity import Identity
 from schemas.errors import CommandError, ErrorCode
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 Handler = Callable[..., Awaitable[Any]]
 
@@ -41,10 +41,10 @@ class Access(StrEnum):
     """Tokens of administrators; no key."""
 
 
-class Reply(msgspec.Struct, Generic[T], frozen=True):
+class Reply(msgspec.Struct, Generic[T_co], frozen=True):
     """An answer that says more than its data."""
 
-    data: T
+    data: T_co
     status: int = 200
     headers: Mapping[str, str] = {}
 

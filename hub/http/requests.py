@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -56,10 +56,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
             raise CommandError(ErrorCode.BAD_REQUEST, "Expected one of {words} - at `?sort`", words=known)
         return self.sort or names[0]
 
-    def of(self, items: Sequence[Any], total: int) -> dict[str, Any]:
-        """The answer's data."""
-        return {"items": list(items), "total": total, "page": self.page, "limit": self.limit}
-
 
 class NothingQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A query that says nothing."""
@@ -76,12 +72,10 @@ def credential(request: Request) -> str | None:
     return token.strip()
 
 
-async def body(
-    request: Request, kind: type[T], *, max_bytes: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S
-) -> T:
-    """The JSON body as a struct; without one as an empty object.
+async def raw_body(request: Request, *, max_bytes: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S) -> bytes:
+    """The body as it came.
 
-    Raises CommandError BAD_REQUEST, also for one that takes too long, or LIMIT_EXCEEDED for one that is too long.
+    Raises CommandError BAD_REQUEST for one that ends early or takes too long, LIMIT_EXCEEDED for one that is too long.
     """
     raw = bytearray()
     try:
@@ -94,8 +88,16 @@ async def body(
         raise CommandError(ErrorCode.BAD_REQUEST, "The body ended early") from exc
     except TimeoutError as exc:
         raise CommandError(ErrorCode.BAD_REQUEST, "The body took too long to come") from exc
+    return bytes(raw)
+
+
+async def body(
+    request: Request, kind: type[T], *, max_bytes: int = MAX_BODY_BYTES, timeout_s: float = BODY_TIMEOUT_S
+) -> T:
+    """The JSON body as a struct; without one as an empty object. Raises CommandError as `raw_body`, or BAD_REQUEST."""
+    raw = await raw_body(request, max_bytes=max_bytes, timeout_s=timeout_s)
     try:
-        return msgspec.json.decode(bytes(raw) or b"{}", type=kind)
+        return msgspec.json.decode(raw or b"{}", type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise bad_request(str(exc)) from exc
 

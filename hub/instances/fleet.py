@@ -1,4 +1,4 @@
-"""All web instances as one: a question that each of them answers, and an order that each of them obeys.
+"""All web instances as one: a question that each of them answers, or an order that it answers by obeying.
 
 Questions and answers travel over the broker's internal namespace. Which instances live they say themselves, every
 second, by a demand that lapses: so a question waits for nobody who died a while ago, and whoever is frozen, or died
@@ -49,7 +49,7 @@ QUESTIONS = Channel(name="control:questions", namespace=_FLEET)
 T = TypeVar("T")
 
 Handler = Callable[[Any], Any]
-"""Answers a question, at once, with something that msgspec writes; None for an order."""
+"""Answers a question, or obeys, at once; its answer is something that msgspec writes."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -59,8 +59,6 @@ class _Question(msgspec.Struct, frozen=True, kw_only=True):
     asker: str
     kind: str
     details: msgspec.Raw
-    answered: bool
-    """Whether the asker waits for an answer."""
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +130,8 @@ class Fleet:
         With the broker away only this instance answers, and the others that were known are missing. Cancelling is safe.
         """
         own: T = self._handlers[kind][1](details)
-        question, asked = self._question(kind, details, answered=True), _Asked()
+        question = _Question(id=secrets.token_hex(8), asker=self.instance, kind=kind, details=_raw(details))
+        asked = _Asked()
         try:
             async with asyncio.timeout(within_s):
                 await self._gather(question, asked)
@@ -142,15 +141,6 @@ class Fleet:
         read = {name: one for name, raw in asked.answers.items() if (one := _read(raw, answer)) is not None}
         missing = self._living - {self.instance} - read.keys()
         return Gathered(answers={self.instance: own} | read, missing=tuple(sorted(missing)))
-
-    async def tell(self, kind: str, details: Any) -> None:
-        """Have every instance do something, this one first. Raises Unavailable where the others could not be told."""
-        self._handlers[kind][1](details)
-        await self._broker.publish(QUESTIONS, _encode(self._question(kind, details, answered=False)))
-
-    async def living(self) -> frozenset[str]:
-        """The instances that live, this one among them. Raises Unavailable."""
-        return await self._others() | {self.instance}
 
     async def _others(self) -> frozenset[str]:
         demanded = await self._broker.demanded(self._version)
@@ -169,11 +159,6 @@ class Fleet:
         finally:
             del self._asked[question.id]
 
-    def _question(self, kind: str, details: Any, *, answered: bool) -> _Question:
-        return _Question(
-            id=secrets.token_hex(8), asker=self.instance, kind=kind, details=_raw(details), answered=answered
-        )
-
     # -- hearing --------------------------------------------------------------------------------------------------
 
     def _hear_question(self, update: Update) -> None:
@@ -191,7 +176,7 @@ class Fleet:
         except Exception:  # the top of a delivery: a bug in an answer must not end what carries prices
             log.exception("fleet.bug", extra={"kind": question.kind})
             return
-        if question.answered and not self._queue.full():
+        if not self._queue.full():
             answered = _Answer(id=question.id, instance=self.instance, answer=_raw(answer))
             self._queue.put_nowait((question.asker, answered))
 

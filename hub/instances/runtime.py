@@ -56,13 +56,12 @@ class Runtime:
 
         self.follow("namespaces", read_namespaces_section, apply)
 
-    def follow_plans(self, plans: Plans, changed: Callable[[], None] = lambda: None) -> None:
-        """Let the section count instead of the table that `plans` is now; then `changed` is called."""
+    def follow_plans(self, plans: Plans) -> None:
+        """Let the section count instead of the table that `plans` is now."""
         from_files = Plans(plans.rules)
 
         def apply(read: Plans | None) -> None:
             plans.replace(read or from_files)
-            changed()
 
         self.follow("plans", read_plans, apply)
 

@@ -24,7 +24,8 @@ from hub.sockets.codec import CODECS, JSON, BadFrame, Codec
 from hub.sockets.frames import PING_FRAME
 from hub.sockets.protocol import EXTENSION, AsgiSocket, Receive, Scope, Send, Socket
 from hub.sockets.rights import Rights
-from hub.sockets.session import MAX_ERRORS_IN_A_ROW, Services, Session
+from hub.sockets.services import Services
+from hub.sockets.session import MAX_ERRORS_IN_A_ROW, Session
 from schemas import commands, messages
 from schemas.errors import CloseCode, CommandError, Disconnect, ErrorCode, Unavailable
 
@@ -106,7 +107,7 @@ class Connections:
 
     def subscription_count(self) -> int:
         """Channels heard, summed over sockets."""
-        return sum(session.channel_count for session in self._sessions.values())
+        return sum(len(session.subscriptions) for session in self._sessions.values())
 
     # -- getting in -----------------------------------------------------------------------------------------------
 
@@ -170,9 +171,9 @@ class Connections:
         scheme, _, bearer = headers.get(b"authorization", "").partition(" ")
         try:
             if "token" in query:
-                return await self._verified(query["token"][0])
+                return await self._services.verify(query["token"][0])
             if scheme.lower() == "bearer":
-                return await self._verified(bearer.strip())
+                return await self._services.verify(bearer.strip())
             if "ticket" in query:
                 return await self._redeem(query["ticket"][0])
             async with asyncio.timeout(self._limits.auth_timeout_s):
@@ -186,10 +187,6 @@ class Connections:
             log.warning("auth.unavailable", extra={"what": exc.what})
             raise Disconnect(CloseCode.UNAVAILABLE) from exc
 
-    async def _verified(self, token: str) -> Identity:
-        identity: Identity = await self._services.verify(token)
-        return identity
-
     async def _first_message(self, receive: Receive, socket: Socket, codec: Codec, language: str) -> Identity:
         for _ in range(MAX_ERRORS_IN_A_ROW):
             message = await receive()
@@ -200,7 +197,7 @@ class Connections:
             try:
                 command = codec.decode(data)[0]
                 if isinstance(command, commands.Auth):
-                    return await self._verified(command.token)
+                    return await self._services.verify(command.token)
                 request_id = command.id
                 error = CommandError(ErrorCode.UNAUTHORIZED, "Say `auth` with a token first")
             except BadFrame as exc:
@@ -254,7 +251,7 @@ class Connections:
                 "client": session.client,
                 "code": code,
                 "seconds": round(time.time() - session.opened_at, 1),
-                "channels": session.channel_count,
+                "channels": len(session.subscriptions),
                 "bytes": session.outbox.sent_bytes,
             },
         )

@@ -96,7 +96,7 @@ def _lag_ms(session: Session) -> int:
 ORDERS: dict[str, tuple[Callable[[Session], Any], Callable[[Connection], Any]]] = {
     "opened_at": (lambda one: int(one.opened_at * 1000), lambda one: one.opened_at),
     "bytes": (lambda one: one.outbox.sent_bytes, lambda one: one.sent_bytes),
-    "channels": (lambda one: one.channel_count, lambda one: one.channels),
+    "channels": (lambda one: len(one.subscriptions), lambda one: one.channels),
     "lag": (_lag_ms, lambda one: one.lag_ms),
     "user": (lambda one: one.identity.user, lambda one: one.user),
 }
@@ -138,7 +138,7 @@ class LiveConnections:
         found = self._find(asked.client)
         if found is None:
             return ClientHere(connection=None)
-        return ClientHere(connection=ConnectionDetail(**self._facts(found), subscriptions=found.channels))
+        return ClientHere(connection=ConnectionDetail(**self._facts(found), subscriptions=found.subscriptions.names))
 
     def _end(self, ending: Ending) -> Ended:
         if ending.client is not None:
@@ -164,7 +164,7 @@ class LiveConnections:
             "session": identity.session,
             "codec": session.codec.subprotocol,
             "opened_at": ist_text(int(session.opened_at * 1000)),
-            "channels": session.channel_count,
+            "channels": len(session.subscriptions),
             "sent_bytes": outbox.sent_bytes,
             "pending_bytes": outbox.transport.buffered(),
             "held_channels": len(outbox.held),

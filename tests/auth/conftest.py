@@ -1,4 +1,4 @@
-"""A migrated database of each kind, and a clock that stands still until it is moved."""
+"""A clock that stands still until it is moved, and a second process at the same database."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hub.database import engine_for, migrate
+from hub.database import engine_for
 
 NOW = 1_800_000_000
 
@@ -26,23 +26,9 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str:
-    """A DATABASE_URL; empty for SQLite."""
-    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
 @pytest.fixture
-async def engine(url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = engine_for(url, tmp_path)
-    await migrate(engine)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def other_engine(engine: AsyncEngine, url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def other_engine(engine: AsyncEngine, database_url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
     """The same database, as another process sees it."""
-    other = engine_for(url, tmp_path)
+    other = engine_for(database_url, tmp_path)
     yield other
     await other.dispose()

@@ -229,7 +229,7 @@ async def test_a_revoked_key_is_off_the_list_and_soon_refused_everywhere(
     assert revocation == Revocation(token_id=key.id, expires_at=NOW + IDENTITY_S + int(CACHE_S))
     assert revocation.ends(identity)
     another_process = Revocations(other_engine, clock=clock)
-    await another_process.load()
+    await another_process.poll()
     assert another_process.is_revoked(identity)
     assert (revocation.expires_at or 0) >= identity.expires_at
     assert await keys.listed("7") == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from auth.entitlements import Entitlement, Entitlements
 from auth.identity import Identity, Plan, Role
@@ -14,6 +14,9 @@ from auth.tokens import LEEWAY_S
 from schemas.errors import Unavailable
 from schemas.tables import entitlements as table
 from tests.auth.conftest import NOW, Clock
+
+NOWHERE = create_async_engine("sqlite+aiosqlite://")
+"""A database that is never asked."""
 
 
 def bearer(user: str = "7", issued_at: int = NOW - 10, **more: Any) -> Identity:
@@ -61,12 +64,12 @@ async def test_grants_reach_other_instances_by_polling_and_survive_a_restart(
     assert heard == told
     assert rights(two.applied_to(bearer(plan=Plan.BASIC))) == (Plan.FREE, Role.USER)
     again = Entitlements(other_engine, clock=clock)
-    await again.load()
+    await again.poll()
     assert rights(again.applied_to(bearer(plan=Plan.BASIC))) == (Plan.FREE, Role.USER)
 
 
 async def test_of_a_users_grants_the_last_counts_in_whatever_order_they_are_heard() -> None:
-    granted = Entitlements(None)
+    granted = Entitlements(NOWHERE)
     first, second = [
         Entitlement(id=number, user="7", plan=plan, role=Role.USER, changed_at=NOW, by="root")
         for number, plan in ((1, Plan.PRO), (2, Plan.BASIC))
@@ -115,19 +118,9 @@ async def test_a_grant_that_the_database_did_not_take_changes_nothing(engine: As
     assert granted.applied_to(bearer()) == bearer()
 
 
-async def test_without_a_database_grants_hold_in_memory(clock: Clock) -> None:
-    granted = Entitlements(None, clock=clock)
-    one = await granted.grant("7", Plan.PRO, Role.USER, "root")
-    two = await granted.grant("7", Plan.BASIC, Role.USER, "root")
-    await granted.poll()
-    await granted.purge()
-    assert two.id > one.id
-    assert rights(granted.applied_to(bearer())) == (Plan.BASIC, Role.USER)
-
-
 @given(st.permutations(range(1, 7)), st.lists(st.sampled_from(Plan), min_size=6, max_size=6))
 def test_every_order_of_hearing_ends_the_same(order: list[int], plans: list[Plan]) -> None:
-    granted = Entitlements(None)
+    granted = Entitlements(NOWHERE)
     for number in [*order, *reversed(order)]:
         plan = plans[number - 1]
         granted.apply(Entitlement(id=number, user="7", plan=plan, role=Role.USER, changed_at=NOW, by="root"))

@@ -14,6 +14,7 @@ from auth.transactions import ConstraintBroken
 from hub.database import engine_for, migrate
 from schemas.tables import revocations as table
 from tests.auth.conftest import NOW, Clock
+from tests.auth.revoking import revoke_token
 
 
 def token(token_id: str, expires_at: int = NOW + 900) -> Identity:
@@ -32,7 +33,7 @@ async def test_a_commit_out_of_order_is_heard_too(postgres_url: str, tmp_path: P
     async with engine.begin() as slow:
         late = {"token_id": "late", "expires_at": NOW + 900, "created_at": NOW}
         late_id = (await slow.execute(insert(table).values(late).returning(table.c.id))).scalar_one()
-        await journal.revoke_token(token("early"))
+        await revoke_token(journal, token("early"))
         await journal.poll()
         assert journal._last_id > late_id
         assert not journal.is_revoked(token("late"))
@@ -50,7 +51,7 @@ async def test_a_long_table_is_read_to_its_end(
         many = [{"token_id": f"t{n}", "expires_at": NOW + 900, "created_at": NOW} for n in range(40)]
         await connection.execute(insert(table), many)
     journal = Revocations(engine, clock=clock)
-    await journal.load()
+    await journal.poll()
     assert all(journal.is_revoked(token(f"t{n}")) for n in range(40))
     await journal.poll()
     assert journal._last_id == (await rows(engine))[-1].id
@@ -58,11 +59,11 @@ async def test_a_long_table_is_read_to_its_end(
 
 async def test_an_id_is_never_used_again_after_a_purge(engine: AsyncEngine, clock: Clock) -> None:
     journal = Revocations(engine, clock=clock)
-    await journal.revoke_token(token("a", NOW + 1))
+    await revoke_token(journal, token("a", NOW + 1))
     (first,) = await rows(engine)
     clock.now += 3600
     await journal.purge()
-    await journal.revoke_token(token("b", NOW + 9000))
+    await revoke_token(journal, token("b", NOW + 9000))
     (second,) = await rows(engine)
     assert second.id > first.id
 

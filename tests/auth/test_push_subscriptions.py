@@ -115,6 +115,18 @@ async def test_the_last_place_is_taken_once_by_many_at_once(
     assert len(await subscriptions.listed("7")) == MAX_SUBSCRIPTIONS
 
 
+async def test_one_browser_may_come_and_go_many_times_at_once(subscriptions: PushSubscriptions) -> None:
+    async def come_and_go(user: str) -> None:
+        for _ in range(5):
+            await subscriptions.add(user, ENDPOINT, P256DH, AUTH)
+            await subscriptions.remove(user, ENDPOINT)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        for number in range(6):
+            tasks.create_task(come_and_go(str(number)), name=f"browser {number}")
+    assert [await subscriptions.listed(str(number)) for number in range(6)] == [[]] * 6
+
+
 async def test_one_browser_that_comes_many_times_at_once_is_one(
     subscriptions: PushSubscriptions, other_engine: AsyncEngine, clock: Clock
 ) -> None:

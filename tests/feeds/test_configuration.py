@@ -1,28 +1,14 @@
 """The table of run-time settings, on SQLite and PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from feeds.configuration import MAX_VALUE, Configuration, Entry
-from hub.database import engine_for, migrate
+from hub.database import engine_for
 from schemas.errors import Unavailable
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str:
-    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-async def engine(url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = engine_for(url, tmp_path)
-    await migrate(engine)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

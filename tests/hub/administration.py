@@ -98,5 +98,5 @@ async def both_living(*desks: Desk) -> None:
     await until(lambda: all(desk.hub.broker.connected for desk in desks))  # type: ignore[attr-defined]
     async with asyncio.timeout(8):
         for desk in desks:
-            while len(await desk.fleet.living()) != len(desks):  # noqa: ASYNC110 - Redis has no event for it
+            while len(await desk.fleet._others()) != len(desks) - 1:  # noqa: ASYNC110 - Redis has no event for it
                 await asyncio.sleep(0.02)

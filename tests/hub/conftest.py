@@ -20,10 +20,10 @@ def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPat
     return monkeypatch
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Hub]:
+@pytest.fixture
+async def hub(database_url: str, tmp_path: Path) -> AsyncIterator[Hub]:
     """A hub whose tables are there, on each database in turn."""
-    environ = {} if request.param == "sqlite" else {"DATABASE_URL": request.getfixturevalue("postgres_url")}
+    environ = {"DATABASE_URL": database_url} if database_url else {}
     async with running(tmp_path, **environ) as hub:
         await database.migrate(hub.engine)
         yield hub

@@ -23,14 +23,9 @@ from tests.servers import FaultProxy, free_port
 SECRET_WORD = "hunter2secret"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str:
-    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
 @pytest.fixture
-async def engine(url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = engine_for(url, tmp_path / "data")
+async def engine(database_url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    engine = engine_for(database_url, tmp_path / "data")
     yield engine
     await engine.dispose()
 
@@ -94,8 +89,8 @@ async def test_transactions_that_read_and_then_write_never_collide(engine: Async
     assert len(ids) == 20
 
 
-async def test_two_who_migrate_at_once_both_succeed(url: str, tmp_path: Path) -> None:
-    engines = [engine_for(url, tmp_path) for _ in range(4)]
+async def test_two_who_migrate_at_once_both_succeed(database_url: str, tmp_path: Path) -> None:
+    engines = [engine_for(database_url, tmp_path) for _ in range(4)]
     async with asyncio.TaskGroup() as tasks:
         for engine in engines:
             tasks.create_task(migrate(engine))
@@ -105,7 +100,7 @@ async def test_two_who_migrate_at_once_both_succeed(url: str, tmp_path: Path) ->
         await engine.dispose()
 
 
-async def test_two_processes_that_migrate_at_once_both_succeed(url: str, tmp_path: Path) -> None:
+async def test_two_processes_that_migrate_at_once_both_succeed(database_url: str, tmp_path: Path) -> None:
     program = (
         "import asyncio, sys, pathlib\n"
         "from hub.database import engine_for, migrate\n"
@@ -117,7 +112,7 @@ async def test_two_processes_that_migrate_at_once_both_succeed(url: str, tmp_pat
     )
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-W", "error", "-c", program, url, str(tmp_path), stderr=asyncio.subprocess.PIPE
+            sys.executable, "-W", "error", "-c", program, database_url, str(tmp_path), stderr=asyncio.subprocess.PIPE
         )
         for _ in range(2)
     ]

@@ -69,7 +69,7 @@ async def test_a_user_whose_tokens_are_all_revoked_is_closed_everywhere(hub: Hub
         hub.client(user="7", plan="pro") as two,
         hub.client(user="8") as other,
     ):
-        await hub.web.standing.revocations.revoke_user("7", time.time())
+        await hub.web.standing.revocations.revoke([Revocation(user="7", issued_before=int(time.time()))])
         assert [await one.close_code(1.0), await two.close_code(1.0)] == [3500, 3500]
         await other.ask("ping")
 

@@ -14,14 +14,9 @@ from hub.database import _read_script, downgrade, engine_for, migrate
 from schemas.tables import metadata
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str:
-    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
 @pytest.fixture
-async def engine(url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = engine_for(url, tmp_path)
+async def engine(database_url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    engine = engine_for(database_url, tmp_path)
     yield engine
     await engine.dispose()
 

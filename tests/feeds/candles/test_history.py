@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -24,19 +24,6 @@ from tests.feeds.market_day import DAY_MS, MINUTE_MS, at, nse, opened, tick
 from tests.servers import PostgresServer
 
 NOW_S = at("15:30") / 1000
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest) -> str:
-    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-async def engine(url: str, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = engine_for(url, tmp_path)
-    await migrate(engine)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture
@@ -120,8 +107,8 @@ async def test_a_complete_bar_takes_the_place_of_one_with_a_gap_and_never_the_ot
         assert await stored(history) == [expected]
 
 
-async def test_two_writers_make_the_same_months_at_once(url: str, engine: AsyncEngine, tmp_path: Path) -> None:
-    other = engine_for(url, tmp_path)
+async def test_two_writers_make_the_same_months_at_once(database_url: str, engine: AsyncEngine, tmp_path: Path) -> None:
+    other = engine_for(database_url, tmp_path)
     writers = [CandleHistory(one, clock=lambda: NOW_S) for one in (engine, other, engine, other)]
     months = [at("09:15", date(2026, month, 1)) for month in range(1, 13)]
     for place, writer in enumerate(writers):

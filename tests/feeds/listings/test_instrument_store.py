@@ -1,7 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import date
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,21 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from feeds.instruments import Instrument, Kind, Listing
 from feeds.listings.instrument_store import InstrumentStore
-from hub.database import engine_for, migrate
 from schemas.errors import Unavailable
 from schemas.tables import instruments
 
 MONDAY, TUESDAY, WEDNESDAY = date(2026, 11, 23), date(2026, 11, 25), date(2026, 11, 26)
 EXPIRY = date(2026, 12, 29)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    engine = engine_for(url, tmp_path)
-    await migrate(engine)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

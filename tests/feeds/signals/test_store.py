@@ -1,6 +1,5 @@
 """Signals are kept, found, changed, closed and counted, on both engines alike."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +42,6 @@ def short(**fields: Any) -> Draft:
 
 def by_hand(**fields: Any) -> Draft:
     return draft(**{"source": Source.API, "created_by": "7", "timeframe": None} | fields)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    engine = engine_for(url, tmp_path)
-    await migrate(engine)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

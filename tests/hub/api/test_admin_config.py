@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,20 +31,6 @@ SESSIONS = {
 
 
 NOTHING = {"sessions": None, "namespaces": None, "plans": None, "limits": None}
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    environ = {} if request.param == "sqlite" else {"DATABASE_URL": request.getfixturevalue("postgres_url")}
-    async with administered(tmp_path, **environ) as desk:
-        yield desk
-
-
-@pytest.fixture
-async def one(tmp_path: Path) -> AsyncIterator[Desk]:
-    """A hub over SQLite."""
-    async with administered(tmp_path) as desk:
-        yield desk
 
 
 async def kept(desk: Desk) -> Any:

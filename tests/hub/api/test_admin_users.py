@@ -1,7 +1,6 @@
 """Administrators see accounts and change plans, roles and states; open sockets follow."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,8 @@ import pytest
 from auth.account import Account, Status
 from auth.audit import Level
 from auth.identity import Plan, Role
-from tests.hub.administration import Desk, administered, two_administered
+from tests.hub.administration import Desk, two_administered
 from tests.hub.live import Answer, bearer
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
-    environ = {} if request.param == "sqlite" else {"DATABASE_URL": request.getfixturevalue("postgres_url")}
-    async with administered(tmp_path, **environ) as desk:
-        yield desk
-
-
-@pytest.fixture
-async def one(tmp_path: Path) -> AsyncIterator[Desk]:
-    """A hub over SQLite."""
-    async with administered(tmp_path) as desk:
-        yield desk
 
 
 async def account(desk: Desk, name: str = "Asha", **options: Any) -> Account:

@@ -44,15 +44,6 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    engine = engine_for(url, tmp_path)
-    await migrate(engine)
-    yield engine
-    await engine.dispose()
-
-
 @pytest.fixture
 async def audit(engine: AsyncEngine) -> AsyncIterator[Audit]:
     clock = Clock()

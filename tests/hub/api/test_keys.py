@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,7 +13,6 @@ from auth.audit import Audit
 from auth.identity import Identity, Role
 from auth.revocations import Revocation
 from hub.api.keys import KeysApi
-from hub.database import engine_for, migrate
 from tests.auth.audits import everything, running
 from tests.hub.dispatched import bearer, dispatched
 
@@ -51,15 +49,6 @@ class Parts:
 
     async def delete(self, key_id: str, who: str = "7") -> httpx2.Response:
         return await self.client.delete(f"/users/api-keys/{key_id}", headers=bearer(who))
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    url = "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    engine = engine_for(url, tmp_path)
-    await migrate(engine)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

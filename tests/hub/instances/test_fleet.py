@@ -30,7 +30,7 @@ async def all_living(instances: list[Instance], *others: str) -> None:
     everyone = {one.fleet.instance for one in instances} | set(others)
     async with asyncio.timeout(8):
         for one in instances:
-            while await one.fleet.living() != everyone:  # noqa: ASYNC110 - Redis has no event for it
+            while await one.fleet._others() != everyone - {one.fleet.instance}:  # noqa: ASYNC110 - Redis has no event for it
                 await asyncio.sleep(0.02)
 
 
@@ -43,7 +43,7 @@ async def test_one_process_asks_itself() -> None:
     async with running(alone):
         told = await greet(alone)
         assert told == Gathered(answers={"a": Echo("hello, says a")})
-        await alone.fleet.tell("greet", Greeting("news"))
+        await greet(alone, "news")
     assert alone.heard == ["hello", "news"]
 
 
@@ -57,7 +57,7 @@ async def test_all_instances_answer_and_each_hears_once(redis_url: str) -> None:
             assert {name: echo.text for name, echo in told.answers.items()} == {
                 name: f"from {asker.fleet.instance}, says {name}" for name in "abc"
             }
-        await instances[0].fleet.tell("greet", Greeting("news"))
+        await greet(instances[0], "news")
         await until(lambda: all(one.heard == ["from a", "from b", "from c", "news"] for one in instances))
 
 
@@ -115,7 +115,7 @@ async def test_a_frozen_process_is_named_and_obeys_once_it_wakes(redis_url: str)
         assert loop.time() - before < 0.6
         assert (set(told.answers), told.missing) == ({"here"}, ("there",))
         await all_living([here])  # its announcement has lapsed: nobody waits for it any more
-        await here.fleet.tell("greet", Greeting("order"))
+        await greet(here, "order")
         assert (await greet(here)).missing == ()
         child.send_signal(signal.SIGCONT)
         await all_living([here], "there")
@@ -148,10 +148,10 @@ async def test_a_broker_that_does_not_answer_holds_nobody_up() -> None:
     "payload",
     [
         b"{}",
-        b'{"id":"1","asker":"z","kind":"greet","details":{"text":5},"answered":true}',
-        b'{"id":"1","asker":"z","kind":"greet","details":' + b"[" * 5000 + b"]" * 5000 + b',"answered":true}',
-        b'{"id":"1","asker":"z","kind":"unheard","details":{},"answered":true}',
-        b'{"id":"1","asker":"z","kind":"break","details":{"text":""},"answered":true}',
+        b'{"id":"1","asker":"z","kind":"greet","details":{"text":5}}',
+        b'{"id":"1","asker":"z","kind":"greet","details":' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"id":"1","asker":"z","kind":"unheard","details":{}}',
+        b'{"id":"1","asker":"z","kind":"break","details":{"text":""}}',
     ],
 )
 async def test_what_another_release_or_a_bug_says_ends_nothing(payload: bytes) -> None:
@@ -160,7 +160,7 @@ async def test_what_another_release_or_a_bug_says_ends_nothing(payload: bytes) -
     async with running(alone):
         await until(lambda: _hears(alone.registry))
         await broker.publish(QUESTIONS, payload)
-        good = b'{"id":"1","asker":"z","kind":"greet","details":{"text":"after"},"answered":true}'
+        good = b'{"id":"1","asker":"z","kind":"greet","details":{"text":"after"}}'
         await broker.publish(QUESTIONS, good)
         await until(lambda: alone.heard == ["after"])
 
@@ -169,7 +169,7 @@ async def test_answers_that_pile_up_are_given_up_instead_of_kept(monkeypatch: py
     monkeypatch.setattr(module, "MAX_QUEUED", 3)
     broker = FaultyBroker()
     alone = Instance(broker, "a")
-    good = b'{"id":"1","asker":"z","kind":"greet","details":{"text":"more"},"answered":true}'
+    good = b'{"id":"1","asker":"z","kind":"greet","details":{"text":"more"}}'
     async with running(alone):
         await until(lambda: _hears(alone.registry))
         for _ in range(10):

@@ -34,11 +34,10 @@ class Process:
         self.names = ChannelNames(Namespaces())
         self.plans = Plans.read({"free": {"NSE": "10m"}})
         self.limits: list[LimitsSection] = []
-        self.delays: list[frozenset[int]] = []
         self.applied = 0
         self.runtime = Runtime(Configuration(engine, wall=lambda: 1.0))
         self.runtime.follow_namespaces(self.names, Registry(MemoryBroker(), Fanout()))
-        self.runtime.follow_plans(self.plans, lambda: self.delays.append(self.plans.delays_s))
+        self.runtime.follow_plans(self.plans)
         self.runtime.follow_limits(self.limits.append)
         self.runtime.on_applied.append(self._count)
 
@@ -74,14 +73,14 @@ async def following(runtime: Runtime) -> AsyncIterator[None]:
 
 async def test_nothing_set_changes_nothing(process: Process) -> None:
     assert not await process.runtime.poll()
-    assert (process.applied, process.limits, process.delays, process.delay_s()) == (0, [], [], 600)
+    assert (process.applied, process.limits, process.delay_s()) == (0, [], 600)
 
 
 async def test_a_section_is_applied_once_and_taken_back(process: Process) -> None:
     assert await process.set(plans='{"free":{"NSE":"15m"}}', limits='{"rate_limit_max":5}')
     assert process.delay_s() == 900
     assert process.limits == [LimitsSection(rate_limit_max=5)]
-    assert process.delays == [frozenset({900})]
+    assert process.plans.delays_s == {900}
     assert process.applied == 1
     assert not await process.runtime.poll()
     assert await process.set(plans=None)

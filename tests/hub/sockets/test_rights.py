@@ -20,7 +20,8 @@ from channels.registry import Registry
 from hub.sockets.codec import JSON
 from hub.sockets.frames import frames_in
 from hub.sockets.rights import AT_ONCE, TIMEOUT_S, Rights
-from hub.sockets.session import Services, Session
+from hub.sockets.services import Services
+from hub.sockets.session import Session
 from schemas.errors import CloseCode, CommandError, ErrorCode
 from tests.channels.brokers import FaultyBroker
 from tests.channels.clock import jumping, turns
@@ -74,7 +75,7 @@ class Member:
     @property
     def heard(self) -> set[str]:
         """The channels that the session is really in."""
-        return {one.channel.name for one in self.session._subscriptions.values()}
+        return {one.channel.name for one in self.session.subscriptions}
 
 
 async def _no_token(_: str) -> Identity:
@@ -167,10 +168,10 @@ async def test_a_log_is_not_heard_twice_when_nothing_changes_for_it() -> None:
     async with open_house() as house:
         member = house.session(Plan.PRO)
         await member.say("subscribe", channels=["signals:generated", "alerts:user"])
-        before = dict(member.session._subscriptions)
+        before = list(member.session.subscriptions)
         house.rights.put([member.session])
         await turns()
-        assert member.session._subscriptions == before
+        assert list(member.session.subscriptions) == before
 
 
 @jumping
@@ -244,7 +245,7 @@ async def test_new_options_survive_a_change_of_rights_at_the_same_time() -> None
             house.rights.put([member.session], urgent=True)
             gate.open()
             await turns()
-        (subscription,) = member.session._subscriptions.values()
+        (subscription,) = member.session.subscriptions
         assert (subscription.channel.name, subscription.shape.mode) == (LATE, "ltp")
 
 
@@ -285,7 +286,7 @@ async def test_whoever_else_has_something_to_do_has_a_turn_after_every_few() -> 
             await asyncio.sleep(0)
             assert before - len(house.rights) <= AT_ONCE
             before = len(house.rights)
-        assert {member.session._applied for member in many} == {1}
+        assert {member.session.subscriptions._applied for member in many} == {1}
 
 
 @jumping
