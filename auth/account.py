@@ -1,5 +1,6 @@
 """What an account is, and what may be asked of accounts: the values that `Accounts` takes and gives."""
 
+import hashlib
 from enum import StrEnum
 from typing import Any
 
@@ -36,6 +37,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     last_login_at: int | None
     two_factor: bool
     has_password: bool
+    credentials: str
+    """Stands for the password without telling it: another one after each change."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +70,11 @@ class AccountStatistics(msgspec.Struct, frozen=True, kw_only=True):
     registered: int
 
 
+def credentials_of(password_hash: str | None) -> str:
+    """What stands for a password; the hash itself goes nowhere."""
+    return hashlib.sha256((password_hash or "").encode()).hexdigest()[:16]
+
+
 def account_of(row: Row[Any]) -> Account:
     """A whole row of the table `accounts`."""
     known = dict(zip(_NAMES, row, strict=True))  # a row's own attributes take more than twice as long
@@ -85,6 +93,7 @@ def account_of(row: Row[Any]) -> Account:
         last_login_at=known["last_login_at"],
         two_factor=known["totp_enabled_at"] is not None,
         has_password=known["password_hash"] is not None,
+        credentials=credentials_of(known["password_hash"]),
     )
 
 

@@ -110,6 +110,7 @@ class Accounts:
             return None
         if self._passwords.outdated(hashed):
             await self._renew_hash(row.id, hashed, await self._passwords.hash(password))
+            return await self.get(row.id)
         return account_of(row)
 
     async def verify_password(self, user_id: str, password: str) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from auth.account import credentials_of
 from auth.identity import Plan, Role
 from auth.refresh_tokens import RefreshClaims, RefreshTokens
 from auth.refusals import Reason, TokenRefused
@@ -119,8 +120,12 @@ class Sessions:
         self._language_of = language_of
         self._wall = wall
 
-    async def start(self, user_id: str, *, user_agent: str, address: str) -> Tokens:
-        """A new session of a user who has proved to be that. Raises TokenRefused where the account is not active."""
+    async def start(self, user_id: str, *, credentials: str, user_agent: str, address: str) -> Tokens:
+        """A new session of a user who has proved to be that.
+
+        `credentials` are the account's when the proof was begun. Raises TokenRefused where the account is not active,
+        or has had another password since: whoever proved to know the old one is too late.
+        """
         now = int(self._wall())
         account = await self._active(user_id)
         language = await self._language_of(user_id)
@@ -128,8 +133,8 @@ class Sessions:
         row = self._used(now, user_agent, address)
         row |= {"id": session, "user_id": user_id, "generation": 0, "created_at": now}
         async with writing(self._engine) as connection:
-            if await _lock_account(connection, user_id) != _ACTIVE:  # disabled since it was looked up
-                raise TokenRefused(Reason.DISABLED)
+            if await _lock_account(connection, user_id) != (_ACTIVE, credentials):  # changed since it was looked up
+                raise TokenRefused(Reason.ENDED)
             surplus = await _surplus(connection, user_id, now)
             ended = await self._end(connection, "limit", sessions.c.id.in_(surplus)) if surplus else []
             await connection.execute(insert(sessions).values(row))
@@ -166,6 +171,11 @@ class Sessions:
             return []
         async with writing(self._engine) as connection:
             return await self._end(connection, reason, sessions.c.id == session_id, sessions.c.user_id == user_id)
+
+    async def end_by(self, refresh_token: str, reason: str) -> list[Revocation]:
+        """End the session of a refresh token, of whichever generation. Raises TokenRefused for what is none."""
+        claims = self._refresh.read(refresh_token)
+        return await self.end(claims.session, claims.user, reason)
 
     async def end_all(self, user_id: str, reason: str, except_session: str | None = None) -> list[Revocation]:
         """End all of a user's sessions, or all but one; what is to be announced. `token_id` is the session's id."""
@@ -263,11 +273,15 @@ def _living(user_id: str, now: int) -> tuple[ColumnElement[bool], ...]:
     return sessions.c.user_id == user_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > now
 
 
-async def _lock_account(connection: AsyncConnection, user_id: str) -> str | None:
-    """The account's status, which stays so until the transaction ends; nor do two count a user's sessions at once."""
-    query = select(accounts.c.status).where(accounts.c.id == user_id).with_for_update(key_share=True)
-    status: str | None = await connection.scalar(query)
-    return status
+async def _lock_account(connection: AsyncConnection, user_id: str) -> tuple[str, str] | None:
+    """The account's status and credentials, which stay so until the transaction ends.
+
+    Nor do two count a user's sessions at once.
+    """
+    columns = (accounts.c.status, accounts.c.password_hash)
+    query = select(*columns).where(accounts.c.id == user_id).with_for_update(key_share=True)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else (row.status, credentials_of(row.password_hash))
 
 
 async def _surplus(connection: AsyncConnection, user_id: str, now: int) -> Sequence[str]:

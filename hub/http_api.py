@@ -333,6 +333,7 @@ class HttpApi:
     async def _expel(self, user: str) -> None:
         """End all that a user has open: logins, tokens, keys' sockets."""
         await self._people.announce(await self._people.sessions.end_all(user, "disabled"))
+        await self._people.announce(await self._people.keys.revoke_all(user))
         await self._revoke_user(user)
         await self.fleet.ask("disconnect", Ending(user=user), Ended)
 

@@ -294,8 +294,15 @@ class Web:
         """In the embedded mode, on this machine alone, whoever opens the page may look."""
         settings = self._settings
         shared = settings.redis_url is not None or settings.database_url is not None
+        behind = bool(settings.public_url or settings.trusted_proxies or "x-forwarded-for" in request.headers)
         host = request.headers.get("host", "").rsplit(":", 1)[0]
-        if shared or host not in _LOOPBACK or request.client is None or request.client.host not in ("127.0.0.1", "::1"):
+        if (
+            shared
+            or behind
+            or host not in _LOOPBACK
+            or request.client is None
+            or request.client.host not in ("127.0.0.1", "::1")
+        ):
             return None
         return TokenIssuer(self._secret, _DEMO_TOKEN_S).issue("demo", Plan.PRO)
 

@@ -175,9 +175,9 @@ class AdminUsersApi:
         if account is None:
             return await self._update_foreign(call, user, body)
         before, after = await self._administer(user, body, by=call.caller.user)
-        await self._record(_changed(call, before, after))
         if body.status is Status.DISABLED:
             await self._expel(user)
+        await self._record(_changed(call, before, after))
         return await self._detail(user, after, None)
 
     async def _administer(self, user: str, body: UserBody, *, by: str) -> tuple[Account, Account]:

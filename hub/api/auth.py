@@ -56,6 +56,8 @@ class LogoutBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The body of `POST auth/logout`: this login, or all of them."""
 
     everywhere: bool = False
+    refresh_token: Token | None = None
+    """Says which login, where the access token has ended."""
 
 
 class ChangePasswordBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,7 +143,7 @@ class AuthApi:
             ),
             Endpoint("POST", "/auth/login", self.login, access=public, limit="login", errors=refused),
             Endpoint("POST", "/auth/refresh", self.refresh, access=public, limit="login", errors=refused),
-            Endpoint("POST", "/auth/logout", self.logout),
+            Endpoint("POST", "/auth/logout", self.logout, access=public, errors=refused),
             Endpoint("POST", "/auth/change-password", self.change_password, limit="login", errors=unknown),
             Endpoint("POST", "/auth/forgot-password", self.forgot_password, access=public, limit="login", status=202),
             Endpoint(
@@ -183,7 +185,12 @@ class AuthApi:
         """
         people = self._people
         people.post.admit()
-        account = await people.accounts.create(body.email, body.password, body.name, phone=body.phone)
+        try:
+            account = await people.accounts.create(body.email, body.password, body.name, phone=body.phone)
+        except CommandError as exc:
+            if exc.code is ErrorCode.CONFLICT:
+                people.errands.send("address.taken", lambda: self._tell_owner(body.email, call.language))
+            raise
         if body.language is not None:
             await people.preferences.put(account.id, language=body.language)
         await people.audit.record(event(call, "account.created", actor=account.id))
@@ -191,6 +198,15 @@ class AuthApi:
         answer = await self._logins.enter(call, account, by=REGISTRATION, cookie=body.cookie)
         assert isinstance(answer.data, LoggedIn)  # noqa: S101 - a new account has no second factor
         return Reply(answer.data, 201, answer.headers)
+
+    async def _tell_owner(self, address: str, language: str) -> None:
+        """Write to whom an address belongs that somebody has tried to register."""
+        people = self._people
+        account = await people.accounts.by_email(address)
+        if account is not None and account.email_verified:
+            await people.one_message(account, "taken")
+            spoken = (await people.preferences.get(account.id)).language or language
+            people.write("address_taken", account, spoken)
 
     async def login(self, call: Call, body: LoginBody) -> Reply[LoggedIn | SecondFactorWanted]:
         """Log in with mail address and password.
@@ -207,8 +223,14 @@ class AuthApi:
         return await self._logins.refresh(call, body.refresh_token)
 
     async def logout(self, call: Call, body: LogoutBody) -> Reply[Nothing]:
-        """End this login, or all logins, on every instance, with the sockets they opened."""
-        people, caller = self._people, call.caller
+        """End this login, or all logins, on every instance, with the sockets they opened.
+
+        Whose access token has ended says which login by its refresh token, or by the cookie.
+        """
+        people = self._people
+        if call.identity is None:
+            return await self._logout_by_refresh_token(call, body)
+        caller = call.caller
         if body.everywhere:
             await people.announce(await people.sessions.end_all(caller.user, "logout"))
             if caller.session is None:
@@ -218,6 +240,15 @@ class AuthApi:
         else:
             await people.revoke(caller)
         people.audit.note(event(call, "logout", target=caller.session, everywhere=body.everywhere))
+        return Reply(Nothing(), headers=people.cookie.cleared())
+
+    async def _logout_by_refresh_token(self, call: Call, body: LogoutBody) -> Reply[Nothing]:
+        people = self._people
+        token = body.refresh_token or people.cookie.read(call.request)
+        if token is None:
+            raise CommandError(ErrorCode.UNAUTHORIZED, "Expected `Authorization: Bearer` with a token")
+        await people.announce(await people.sessions.end_by(token, "logout"))
+        people.audit.note(event(call, "logout"))
         return Reply(Nothing(), headers=people.cookie.cleared())
 
     # -- passwords ----------------------------------------------------------------------------------------------------
@@ -242,7 +273,10 @@ class AuthApi:
             account = await people.accounts.by_email(body.email)
             if account is None:
                 return
-            issued = await people.challenges.issue(Kind.RESET_PASSWORD, account.id, lifetime_s=RESET_PASSWORD_S)
+            await people.one_message(account, "reset")
+            issued = await people.challenges.issue(
+                Kind.RESET_PASSWORD, account.id, lifetime_s=RESET_PASSWORD_S, details=_state(account)
+            )
             spoken = (await people.preferences.get(account.id)).language or language  # the request is long answered
             people.post.mail("reset_password", account.email, spoken, name=account.name, token=issued.token)
 
@@ -255,19 +289,28 @@ class AuthApi:
         people = self._people
         found = await people.challenges.look(Kind.RESET_PASSWORD, body.token)
         account = await people.accounts.get(found.user_id) if found is not None else None
-        if account is None:
+        if account is None or found is None or found.details != _state(account):
             raise CommandError(ErrorCode.UNAUTHORIZED, "The link is wrong, has been used, or is too old")
         people.accounts.check_password(body.password, account)
         await people.challenges.redeem(Kind.RESET_PASSWORD, body.token)
         await people.accounts.set_password(account.id, body.password)
+        if not account.email_verified:
+            await self._take_over(account)
         return await self._password_changed(call, account, keep=None)
+
+    async def _take_over(self, account: Account) -> None:
+        """Whoever registered with this address had not proved it, and now its owner has: nothing of theirs remains."""
+        people = self._people
+        await people.two_factor.disable(account.id)
+        await people.announce(await people.keys.revoke_all(account.id))
+        await people.accounts.verify_email(account.id, account.email.casefold())
 
     async def _password_changed(self, call: Call, account: Account, *, keep: str | None) -> EndedView:
         people = self._people
         ended = await people.sessions.end_all(account.id, "password", except_session=keep)
         await people.announce(ended)
         await people.audit.record(event(call, "password.changed", level=Level.WARNING, actor=account.id))
-        people.post.mail("password_changed", account.email, await people.language(account.id, call), name=account.name)
+        people.write("password_changed", account, await people.language(account.id, call))
         return EndedView(sessions_ended=len(ended))
 
     # -- the address --------------------------------------------------------------------------------------------------
@@ -326,3 +369,8 @@ class AuthApi:
         await people.announce(ended)
         await people.audit.record(event(call, "session.ended", target=call.path("id")))
         return Nothing()
+
+
+def _state(account: Account) -> dict[str, str]:
+    """What a link to set a new password is good for: it ends with another address, and with another password."""
+    return {"email": account.email, "credentials": account.credentials}

@@ -3,6 +3,7 @@
 import msgspec
 
 from auth.account import Account, Status
+from auth.addresses import read_email
 from auth.audit import Level
 from auth.challenges import Kind
 from auth.sessions import RefreshReused, Tokens
@@ -10,6 +11,7 @@ from hub.api.account_views import LoggedIn, SecondFactorWanted, account_view
 from hub.api.people import People
 from hub.api.trail import event
 from hub.http.endpoint import Call, Reply
+from notifiers.letters import device_of
 from schemas.errors import CommandError, ErrorCode
 from schemas.phrases import translatable
 
@@ -20,6 +22,11 @@ REGISTRATION = "registration"
 """Making accounts stays limited by address, also where it succeeds."""
 
 _WRONG = translatable("The mail address or the password is wrong")
+
+
+def login_over() -> CommandError:
+    """What is said of a challenge that isn't open, or not any more."""
+    return CommandError(ErrorCode.UNAUTHORIZED, "Log in again: this took too long, or too many codes were wrong")
 
 
 class Logins:
@@ -36,7 +43,7 @@ class Logins:
         Raises CommandError UNAUTHORIZED, RATE_LIMITED, or PERMISSION_DENIED for a disabled account.
         """
         people = self._people
-        async with people.one_guess(email.casefold()):
+        async with people.one_guess(call, _subject(email)):
             account = await people.accounts.authenticate(email, password)
             if account is None:
                 await people.record_failure(call, "login.failed", await people.accounts.by_email(email))
@@ -50,7 +57,9 @@ class Logins:
         await self._check_enabled(call, account)
         if not account.two_factor:
             return await self._start(call, account, by=by, cookie=cookie)
-        issued = await self._people.challenges.issue(Kind.LOGIN, account.id, lifetime_s=CHALLENGE_S, details={"by": by})
+        details = {"by": by, "credentials": account.credentials}
+        issued = await self._people.challenges.issue(Kind.LOGIN, account.id, lifetime_s=CHALLENGE_S, details=details)
+        await self._people.let_in(call)
         methods = ["totp", *(["email"] if account.email_verified else []), *(["sms"] if account.phone_verified else [])]
         wanted = SecondFactorWanted(
             two_factor_required=True, challenge=issued.token, methods=methods, expires_in=CHALLENGE_S
@@ -62,14 +71,15 @@ class Logins:
         people = self._people
         found = await people.challenges.look(Kind.LOGIN, challenge)
         if found is None or not await people.challenges.spend_attempt(Kind.LOGIN, challenge):
-            raise CommandError(ErrorCode.UNAUTHORIZED, "Log in again: this took too long, or too many codes were wrong")
+            raise login_over()
         account = await people.accounts.get(found.user_id)
         if account is None:
             raise CommandError(ErrorCode.UNAUTHORIZED, _WRONG)
-        async with people.one_guess(account.id):
+        async with people.one_guess(call, account.id):
             factor = await self._factor(call, account, challenge, code)
         await self._check_enabled(call, account)
-        return await self._start(call, account, by=f"{found.details.get('by', 'password')}+{factor}", cookie=cookie)
+        begun = msgspec.structs.replace(account, credentials=str(found.details.get("credentials")))
+        return await self._start(call, begun, by=f"{found.details.get('by', 'password')}+{factor}", cookie=cookie)
 
     async def refresh(self, call: Call, token: str | None) -> Reply[LoggedIn]:
         """New tokens for a refresh token, which is used up. One that was used before ends its whole login."""
@@ -91,13 +101,28 @@ class Logins:
 
     async def _start(self, call: Call, account: Account, *, by: str, cookie: bool) -> Reply[LoggedIn]:
         people = self._people
-        tokens = await people.sessions.start(account.id, user_agent=call.user_agent, address=call.address)
+        if cookie:
+            people.cookie.check(call.request)
+        strange = by != REGISTRATION and await self._is_strange(call, account)
+        tokens = await people.sessions.start(
+            account.id, credentials=account.credentials, user_agent=call.user_agent, address=call.address
+        )
         await people.announce(tokens.revocations)
         await people.accounts.logged_in(account.id)
         if by != REGISTRATION:
             await people.let_in(call)
         await people.audit.record(event(call, "login.succeeded", actor=account.id, target=tokens.session, by=by))
+        if strange:
+            spoken = await people.language(account.id, call)
+            people.write("new_login", account, spoken, device=device_of(call.user_agent), address=call.address)
         return await self._answer(tokens, account, cookie=cookie)
+
+    async def _is_strange(self, call: Call, account: Account) -> bool:
+        """Whether its owner should hear of this login: the account was used before, but neither from here nor so."""
+        if account.last_login_at is None or not account.email_verified:
+            return False
+        facts = await self._people.failures.facts(account, address=call.address, user_agent=call.user_agent)
+        return not (facts.known_address or facts.known_agent)
 
     async def _answer(self, tokens: Tokens, account: Account, *, cookie: bool) -> Reply[LoggedIn]:
         answer = LoggedIn(
@@ -133,3 +158,11 @@ class Logins:
         entry = event(call, "login.disabled", level=Level.WARNING, actor=account.id, risk=50)
         await self._people.audit.record(entry)
         raise CommandError(ErrorCode.PERMISSION_DENIED, "This account is disabled")
+
+
+def _subject(email: str) -> str:
+    """Whom a guess is counted against: the address in its one spelling, whether somebody has it or not."""
+    try:
+        return read_email(email).key
+    except CommandError:
+        return email.strip().casefold()

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from auth.audit import Event, Level
+from auth.identity import Role
 from auth.permissions import Action, Permissions
 from channels.broker import Broker
 from channels.channel import ChannelNames
@@ -66,8 +67,9 @@ class PublishApi:
         self._permissions.allow(call.caller, Action.PROVIDE, channel)
         payload = channel.namespace.normalise(bytes(body.data))
         receipt = await self._broker.publish(channel, payload, key=body.idempotency_key)
-        if call.caller.scopes is not None:
-            self._note(event(call, "publish", level=Level.DEBUG, actor=call.caller.token_id, target=channel.name))
+        if call.caller.scopes is not None or call.caller.role is Role.ADMIN:
+            actor = call.caller.user if call.caller.scopes is None else call.caller.token_id
+            self._note(event(call, "publish", level=Level.DEBUG, actor=actor, target=channel.name))
         answer = Receipt(
             channel=channel.name,
             duplicate=receipt.duplicate,

@@ -10,7 +10,7 @@ from auth.audit import Level
 from auth.challenges import Kind
 from hub.api.account_views import LoggedIn
 from hub.api.auth import Password, Token
-from hub.api.logins import Logins
+from hub.api.logins import Logins, login_over
 from hub.api.people import People
 from hub.api.trail import event
 from hub.http.endpoint import Access, Call, Endpoint, Nothing, Reply
@@ -112,7 +112,7 @@ class TwoFactorApi:
         if body.challenge is not None:
             return await self._logins.by_second_factor(call, body.challenge, body.code, cookie=body.cookie)
         account = await self._people.account(call)
-        async with self._people.one_guess(account.id):
+        async with self._people.one_guess(call, account.id):
             codes = await self._people.two_factor.confirm(account.id, body.code)
         await self._tell(call, account, "second_factor_on", "two_factor.enabled")
         return Reply(EnabledView(enabled=True, recovery_codes=codes))
@@ -123,9 +123,10 @@ class TwoFactorApi:
         found = await people.challenges.look(Kind.LOGIN, body.challenge)
         account = await people.accounts.get(found.user_id) if found is not None else None
         if account is None:
-            raise CommandError(ErrorCode.UNAUTHORIZED, "Log in again: this took too long, or too many codes were wrong")
+            raise login_over()
         if not (account.email_verified if body.channel == "email" else account.phone_verified):
             raise CommandError(ErrorCode.BAD_REQUEST, "Nothing verified to send a code to - at `$.channel`")
+        await people.one_message(account, body.channel)
         code = await people.challenges.set_code(Kind.LOGIN, body.challenge)
         language = await people.language(account.id, call)
         if body.channel == "email":
@@ -160,7 +161,7 @@ class TwoFactorApi:
         if password is not None:
             await people.check_password(call, account, password, place="$.password")
         if code is not None:
-            async with people.one_guess(account.id):
+            async with people.one_guess(call, account.id):
                 await self._check_code(call, account, code)
         return account
 
@@ -176,4 +177,4 @@ class TwoFactorApi:
     async def _tell(self, call: Call, account: Account, letter: str, action: str) -> None:
         people = self._people
         await people.audit.record(event(call, action, level=Level.WARNING, actor=account.id))
-        people.post.mail(letter, account.email, await people.language(account.id, call), name=account.name)
+        people.write(letter, account, await people.language(account.id, call))

@@ -175,6 +175,7 @@ class UsersApi:
         account = await people.account(call)
         if account.phone is None or account.phone_verified:
             raise CommandError(ErrorCode.CONFLICT, "There is no number to verify")
+        await people.one_message(account, "sms")
         issued = await people.challenges.issue(
             Kind.VERIFY_PHONE, account.id, lifetime_s=PHONE_S, details={"phone": account.phone}, with_code=True
         )

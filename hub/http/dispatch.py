@@ -95,17 +95,29 @@ class Dispatcher:
         return _response(endpoint, await endpoint.handle(call, **given))
 
     async def _identify(self, endpoint: Endpoint, request: Request) -> Identity | None:
-        """Who asks; a public endpoint looks at a token where there is one. A bad one counts against its address."""
-        token = credential(request)
+        """Who asks. A bad token counts against its address.
+
+        On a public endpoint a token is nobody's that is bad, as programs send an old one along even to renew it, and so
+        is a key.
+        """
+        public = endpoint.access is Access.PUBLIC
         try:
-            if token is not None:
-                return await self._verify(token)
-            if endpoint.access is not Access.PUBLIC:
-                raise CommandError(ErrorCode.UNAUTHORIZED, "Expected `Authorization: Bearer` with a token")
+            token = credential(request)
+            if token is None:
+                identity = None
+            else:
+                identity = await self._verify(token)
         except CommandError:
+            if public:
+                return None
             await self._limit(request, None, endpoint.limit)
             raise
-        return None
+        if public:
+            return None if identity is None or identity.scopes is not None else identity
+        if identity is None:
+            await self._limit(request, None, endpoint.limit)
+            raise CommandError(ErrorCode.UNAUTHORIZED, "Expected `Authorization: Bearer` with a token")
+        return identity
 
 
 def _check_access(endpoint: Endpoint, identity: Identity | None) -> None:

@@ -123,7 +123,7 @@ class BugAnswer:
 
         try:
             await self._app(scope, receive, sending)
-        except Exception as exc:
+        except Exception as exc:  # the top of a request: a bug in one is told, logged, and nobody else's trouble
             if started or scope["type"] != "http":
                 raise
             response = await on_bug(Request(scope), exc)

@@ -48,22 +48,20 @@ class HttpLimits:
         if identity is None or rule != Rule.DEFAULT:
             allowance = await self._limits.take(rule, address_subject(self._address_of(request)))
         else:
-            allowance = await self._limits.take(rule, _subject(identity), quota=self._quota(identity))
+            allowance = await self._limits.take(rule, f"user:{identity.user}", quota=self._quota(identity))
+            if identity.scopes is not None:
+                of_key = await self._limits.take(rule, f"key:{identity.token_id}", quota=self._quota(identity))
+                allowance = min(allowance, of_key, key=lambda one: one.remaining)
         response_headers(request.scope).update(headers_of(allowance))
 
     async def look(self, identity: Identity) -> Allowance:
         """What a bearer has left now; raises RateLimited where that is nothing."""
-        return await self._limits.take(Rule.DEFAULT, _subject(identity), 0, quota=self._quota(identity))
+        return await self._limits.take(Rule.DEFAULT, f"user:{identity.user}", 0, quota=self._quota(identity))
 
     def _quota(self, identity: Identity) -> int | None:
         if identity.role is not Role.USER:
             return SERVERS_TIMES * self._limits.limits[Rule.DEFAULT].quota
         return self._requests_of(identity)
-
-
-def _subject(identity: Identity) -> str:
-    """A key is counted apart from its user's tokens."""
-    return f"user:{identity.user}" if identity.scopes is None else f"key:{identity.token_id}"
 
 
 def response_headers(scope: Scope) -> dict[str, str]:

@@ -33,9 +33,17 @@ class RefreshCookie:
     def read(self, request: Request) -> str | None:
         """The token. Raises CommandError PERMISSION_DENIED where it comes from another site's page."""
         token = request.cookies.get(NAME)
-        if token is not None and not self._from_here(request):
-            raise CommandError(ErrorCode.PERMISSION_DENIED, "This page may not use the cookie")
+        if token is not None:
+            self.check(request)
         return token or None
+
+    def check(self, request: Request) -> None:
+        """Refuse what another site's page asks, such as to be logged in as somebody else.
+
+        Raises CommandError PERMISSION_DENIED.
+        """
+        if not self._from_here(request):
+            raise CommandError(ErrorCode.PERMISSION_DENIED, "This page may not use the cookie")
 
     def _from_here(self, request: Request) -> bool:
         origin = request.headers.get("origin")

@@ -117,7 +117,7 @@ async def test_the_last_place_is_taken_once_by_many_at_once(
 
 async def test_one_browser_may_come_and_go_many_times_at_once(subscriptions: PushSubscriptions) -> None:
     async def come_and_go(user: str) -> None:
-        for _ in range(5):
+        for _ in range(15):
             await subscriptions.add(user, ENDPOINT, P256DH, AUTH)
             await subscriptions.remove(user, ENDPOINT)
 
