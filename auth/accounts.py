@@ -6,11 +6,11 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, structs
 from sqlalchemy import ColumnElement, Row, Select, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from auth.account import Account, AccountStatistics, Status, Wanted, account_of, statistics_of
+from auth.account import Account, AccountStatistics, Status, Wanted, account_of, credentials_of, statistics_of
 from auth.addresses import read_email, read_name, read_phone
 from auth.identity import Plan, Role, is_account_id
 from auth.passwords import Passwords, check_password
@@ -108,10 +108,12 @@ class Accounts:
         hashed = None if row is None else row.password_hash
         if not await self._passwords.verify(password, hashed) or row is None or hashed is None:
             return None
+        account = account_of(row)
         if self._passwords.outdated(hashed):
-            await self._renew_hash(row.id, hashed, await self._passwords.hash(password))
-            return await self.get(row.id)
-        return account_of(row)
+            newer = await self._passwords.hash(password)
+            if await self._renew_hash(row.id, hashed, newer):
+                return structs.replace(account, credentials=credentials_of(newer))
+        return account
 
     async def verify_password(self, user_id: str, password: str) -> bool:
         """Whether that is the account's password, without an account it is not, after the same work."""
@@ -265,9 +267,9 @@ class Accounts:
         check_password(password, about=(name, address))
         return await self._passwords.hash(password)
 
-    async def _renew_hash(self, user_id: str, old: str, new: str) -> None:
-        """Unless the password was changed meanwhile."""
-        await self._update(user_id, {"password_hash": new}, accounts.c.password_hash == old, touch=False)
+    async def _renew_hash(self, user_id: str, old: str, new: str) -> bool:
+        """Whether it was; not where the password was changed meanwhile."""
+        return await self._update(user_id, {"password_hash": new}, accounts.c.password_hash == old, touch=False)
 
     async def _row_of(self, email: str) -> Row[Any] | None:
         try:

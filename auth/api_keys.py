@@ -34,6 +34,8 @@ SERVER_SCOPES = frozenset({Scope.PUBLISH, Scope.SIGNALS_WRITE})
 MAX_LIVE_KEYS = 20
 """Of one user."""
 MAX_LIFETIME_S = 10 * 365 * 86_400
+MAX_FOREIGN_LIFETIME_S = 90 * 86_400
+"""Of a key whose owner has no account here: nobody tells us what has become of them."""
 CACHE_S: Seconds = 5.0
 """For how long a verified key is believed without asking the database again."""
 MAX_CACHED = 4096
@@ -105,6 +107,8 @@ class ApiKeys:
     ) -> None:
         """`account_of` answers None for a user who has no account here; then what the key was made with counts.
 
+        Such a key ends after MAX_FOREIGN_LIFETIME_S.
+
         For the id of an account that is gone it answers with an owner who is not active.
         """
         self._engine = engine
@@ -122,19 +126,21 @@ class ApiKeys:
     ) -> tuple[ApiKey, str]:
         """A new key for the bearer of a token, and its text, which is nowhere to be had again.
 
+        Where no end is given, it has one only if its owner has no account here.
+
         Raises CommandError: PERMISSION_DENIED for a key as bearer, or a scope that is for publishers; BAD_REQUEST for a
         name, a scope or an end that can't be; LIMIT_EXCEEDED beyond MAX_LIVE_KEYS.
         """
         asked = _allowed(identity, scopes)
         now = int(self._wall())
-        _check_end(expires_at, now)
+        owner = await self._account_of(identity.user)
         key = ApiKey(
             id=f"k_{secrets.token_hex(_ID_BYTES)}",
             user=identity.user,
             name=_checked_name(name),
             scopes=asked,
             created_at=now,
-            expires_at=expires_at,
+            expires_at=_checked_end(expires_at, now, has_account=owner is not None),
         )
         secret = secrets.token_hex(_SECRET_BYTES)
         async with writing(self._engine) as connection:
@@ -276,9 +282,18 @@ def _checked_name(name: str) -> str:
     return kept
 
 
-def _check_end(expires_at: int | None, now: int) -> None:
-    if expires_at is not None and not now < expires_at <= now + MAX_LIFETIME_S:
+def _checked_end(expires_at: int | None, now: int, *, has_account: bool) -> int | None:
+    if expires_at is None:
+        return None if has_account else now + MAX_FOREIGN_LIFETIME_S
+    if not now < expires_at <= now + MAX_LIFETIME_S:
         raise CommandError(ErrorCode.BAD_REQUEST, "A key ends within ten years from now - at `$.expires_at`")
+    if not has_account and expires_at > now + MAX_FOREIGN_LIFETIME_S:
+        raise CommandError(
+            ErrorCode.BAD_REQUEST,
+            "A key of somebody without an account here ends within {days} days from now - at `$.expires_at`",
+            days=MAX_FOREIGN_LIFETIME_S // 86_400,
+        )
+    return expires_at
 
 
 async def _lock(connection: AsyncConnection, user: str) -> None:
@@ -340,21 +355,27 @@ def _checked(row: RowMapping | None, secret: str, now: float) -> RowMapping:
 
 
 def _identity(row: RowMapping, owner: Owner | None, now: float) -> Identity:
-    """Who the key's bearer is. Raises KeyRefused where the owner's account is disabled.
+    """Who the key's bearer is. Raises KeyRefused where the owner's account is disabled, or there is none and it is old.
 
     Where the account was asked, what it says is of now; else of when the key was made, and what has been changed since
     counts over it.
     """
     if owner is not None and not owner.active:
         raise KeyRefused(Reason.DISABLED)
-    end = int(now) + IDENTITY_S
+    ends = [int(now) + IDENTITY_S]
+    if row["expires_at"] is not None:
+        ends.append(row["expires_at"])
+    if owner is None:
+        ends.append(row["created_at"] + MAX_FOREIGN_LIFETIME_S)  # also of keys from before they were given an end
+    if min(ends) <= now:
+        raise KeyRefused(Reason.EXPIRED)
     return Identity(
         user=row["user_id"],
         plan=Plan(row["plan"]) if owner is None else owner.plan,
         role=key_role(Role(row["role"]) if owner is None else owner.role),
         token_id=row["id"],
         issued_at=row["created_at"] if owner is None else int(now),
-        expires_at=end if row["expires_at"] is None else min(end, row["expires_at"]),
+        expires_at=min(ends),
         scopes=frozenset(row["scopes"].split()),
     )
 

@@ -1,7 +1,7 @@
 """Changes of users' plans and roles: kept in the database, known to every process by heart, told on at once.
 
 A token says what its bearer was entitled to when it was issued. What has been changed since stands here and counts
-over it, so that an upgrade or a dismissal waits for no new token.
+over it, so that an upgrade or a dismissal waits for no new token. Over what somebody else's login says it counts always.
 """
 
 import time
@@ -35,9 +35,10 @@ class Entitlement(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", t
         """The bearer as entitled since; unchanged where the token is another's, or newer and so knows better.
 
         For a moment the token doesn't: it may come from a machine whose clock is ahead, or have been issued by what was
-        read just before the change. No API key becomes an administrator's.
+        read just before the change. A foreign one never does. No API key becomes an administrator's.
         """
-        if identity.user != self.user or identity.issued_at > self.changed_at + LEEWAY_S:
+        knows_better = not identity.foreign and identity.issued_at > self.changed_at + LEEWAY_S
+        if identity.user != self.user or knows_better:
             return identity
         role = Role.PUBLISHER if identity.scopes is not None and self.role is Role.ADMIN else self.role
         if (identity.plan, identity.role) == (self.plan, role):

@@ -42,6 +42,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     `issued_at` is 0 where the token doesn't say, so that every revocation of its user reaches it. `session` is the
     login that the token comes from, where it comes from one. `scopes` is None for a token, which may do all that its
     bearer may, and for an API key what the key is for. `language` is the bearer's wish, as a code of `LANGUAGES`.
+    `foreign` is whether the token is somebody else's login's, which knows nothing of what was granted here.
     """
 
     user: str
@@ -53,3 +54,4 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     scopes: frozenset[str] | None = None
     language: str | None = None
+    foreign: bool = False

@@ -4,6 +4,7 @@ What is asked for every connection and command is looked up in memory. What othe
 hub's control channel (`apply`), and by reading the table again (`poll`).
 """
 
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from sqlalchemy import ColumnElement, RowMapping, Table, and_, delete, insert, o
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.transactions import reading, writing
+
+log = logging.getLogger("tickhub.auth.journal")
 
 OVERLAP = 256
 """How many ids a poll reads again: PostgreSQL hands ids out in order, but commits may come in another."""
@@ -41,6 +44,7 @@ class Journal(ABC, Generic[Entry]):
         self._engine = engine
         self._clock = clock
         self._last_id = 0
+        self._unreadable: set[int] = set()
 
     def apply(self, entry: Entry) -> bool:
         """Know an entry that was committed elsewhere; says whether it is news. May be called many times."""
@@ -51,11 +55,12 @@ class Journal(ABC, Generic[Entry]):
         return True
 
     async def poll(self) -> None:
-        """Read what has been added since, and know it."""
+        """Read what has been added since, and know it, but for rows that only another release can read."""
         after = max(0, self._last_id - OVERLAP)
+        self._unreadable = {one for one in self._unreadable if one > after}
         while rows := await self._read(after):
             for row in rows:
-                self.apply(self._entry(row))
+                self._apply_row(row)
             after = rows[-1]["id"]
             self._last_id = max(self._last_id, after)
             if len(rows) < _PAGE:
@@ -67,13 +72,24 @@ class Journal(ABC, Generic[Entry]):
             await connection.execute(delete(self.table).where(~self._counts()))
             await connection.execute(delete(self.table).where(self._covered()))
 
+    def _apply_row(self, row: RowMapping) -> None:
+        """Know the row's entry; one that can't be read is passed over, and logged the first time that it is met."""
+        try:
+            entry = self._entry(row)
+        except ValueError as exc:
+            if row["id"] not in self._unreadable:
+                self._unreadable.add(row["id"])
+                log.error("journal.unreadable", extra={"table": self.table.name, "id": row["id"], "why": str(exc)})
+            return
+        self.apply(entry)
+
     @abstractmethod
     def _learn(self, entry: Entry) -> bool:
         """Know the entry; whether it is news."""
 
     @abstractmethod
     def _entry(self, row: RowMapping) -> Entry:
-        """The entry of a row."""
+        """The entry of a row. Raises ValueError for one that says what this release doesn't know."""
 
     @abstractmethod
     def _counts(self) -> ColumnElement[bool]:

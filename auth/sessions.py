@@ -133,7 +133,10 @@ class Sessions:
         row = self._used(now, user_agent, address)
         row |= {"id": session, "user_id": user_id, "generation": 0, "created_at": now}
         async with writing(self._engine) as connection:
-            if await _lock_account(connection, user_id) != (_ACTIVE, credentials):  # changed since it was looked up
+            locked = await _lock_account(connection, user_id)
+            if locked is None or locked[0] != _ACTIVE:  # disabled since it was looked up
+                raise TokenRefused(Reason.DISABLED)
+            if locked[1] != credentials:
                 raise TokenRefused(Reason.ENDED)
             surplus = await _surplus(connection, user_id, now)
             ended = await self._end(connection, "limit", sessions.c.id.in_(surplus)) if surplus else []

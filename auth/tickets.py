@@ -44,6 +44,7 @@ class _TicketClaims(Claims, frozen=True, kw_only=True):
     session: str | None = None
     scopes: frozenset[str] | None = None
     language: str | None = None
+    foreign: bool = False
 
 
 _decode = msgspec.json.Decoder(_TicketClaims).decode
@@ -78,6 +79,7 @@ class Tickets:
             "token_id": identity.token_id,
             "token_issued_at": identity.issued_at,
             "token_expires_at": identity.expires_at,
+            "foreign": identity.foreign,
         }
         carried = {"session": identity.session, "scopes": identity.scopes, "language": identity.language}
         claims |= {name: value for name, value in carried.items() if value is not None}
@@ -104,6 +106,7 @@ class Tickets:
             session=claims.session,
             scopes=claims.scopes,
             language=claims.language,
+            foreign=claims.foreign,
         )
 
 

@@ -249,6 +249,7 @@ class TokenVerifier:
             expires_at=expires_at,
             session=_session(claims) if own else None,
             language=next((code for code in LANGUAGES if code == claims.lang), None),
+            foreign=not own,
         )
         self._verified.keep(token, identity, not_before=_not_before(claims), ends_at=claims.exp or 0)
         return identity

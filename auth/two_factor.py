@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import logging
 import re
 import secrets
 import time
@@ -16,10 +17,12 @@ import segno
 from sqlalchemy import Row, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from auth.sealing import TOTP_SECRET, Sealer
+from auth.sealing import TOTP_SECRET, Sealer, Unsealable
 from auth.transactions import reading, writing
-from schemas.errors import CommandError, ErrorCode
+from schemas.errors import CommandError, ErrorCode, Unavailable
 from schemas.tables import accounts, recovery_codes
+
+log = logging.getLogger("tickhub.auth.two_factor")
 
 STEP_S = 30
 WINDOW = 1
@@ -31,6 +34,11 @@ _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _RECOVERY_CHARS = 10
 _TOTP_CODE = re.compile(r"[0-9]{6}")
 _RECOVERY_CODE = re.compile(f"[{_ALPHABET}]{{{_RECOVERY_CHARS}}}")
+_ADD_KEY = (
+    "put the missing key back behind the others in ENCRYPTION_KEYS; if JWT_SECRET was changed, set the old one again, "
+    "set ENCRYPTION_KEYS, run `python -m hub rotate-keys`, and change it then"
+)
+_RESTORE = "take the row's totp_secret from a backup, or have the user log in with a recovery code and set it up anew"
 _SPACING = str.maketrans("", "", " -")
 
 
@@ -126,7 +134,8 @@ class TwoFactor:
     async def check(self, user_id: str, code: str) -> Factor:
         """Take a code of the app, or a recovery code, each once; of several who bring one at once, one succeeds.
 
-        Raises CommandError UNAUTHORIZED for any other code, CONFLICT where the second factor is off, NOT_FOUND.
+        Raises CommandError UNAUTHORIZED for any other code, CONFLICT where the second factor is off, NOT_FOUND;
+        Unavailable for a code of the app where no key at hand opens its secret. Recovery codes need none.
         """
         row = await self._row(user_id)
         if row.totp_enabled_at is None:
@@ -187,10 +196,10 @@ class TwoFactor:
         return row
 
     def _step_of(self, user_id: str, sealed: str, code: str) -> int:
-        """The time step whose code this is. Raises CommandError UNAUTHORIZED where it is none near now."""
+        """The time step whose code this is. Raises CommandError UNAUTHORIZED where it is none near now; Unavailable."""
         if not _TOTP_CODE.fullmatch(code):
             raise _wrong()
-        totp = pyotp.TOTP(self._sealer.open(sealed, TOTP_SECRET.context(user_id)), interval=STEP_S)
+        totp = pyotp.TOTP(self._opened(user_id, sealed), interval=STEP_S)
         now = int(self._wall()) // STEP_S
         steps = [
             step
@@ -200,6 +209,14 @@ class TwoFactor:
         if not steps:
             raise _wrong()
         return steps[0]
+
+    def _opened(self, user_id: str, sealed: str) -> str:
+        try:
+            return self._sealer.open(sealed, TOTP_SECRET.context(user_id))
+        except Unsealable as exc:
+            remedy = _RESTORE if exc.known_key else _ADD_KEY
+            log.error("two_factor.unsealable", extra={"user": user_id, "why": str(exc), "remedy": remedy})
+            raise Unavailable("second factor", "its secret cannot be opened; a recovery code still counts") from exc
 
     async def _use_step(self, user_id: str, step: int) -> None:
         """Take the code of a step. Raises CommandError UNAUTHORIZED where it, or a later one, has been taken."""

@@ -24,6 +24,7 @@ from channels.broker import Clock
 from channels.channel import Channel, ChannelNames
 from schemas.durations import Seconds
 from schemas.errors import CommandError
+from schemas.private_folders import make_private
 
 log = logging.getLogger("tickhub.feeds.delay")
 
@@ -187,7 +188,7 @@ class DelayLine:
     def _write(self, segment: int, data: bytes) -> bool:
         """Appends to a segment; whether it is a new one."""
         path = self._path(segment)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         with path.open("a+b") as file:
             new = file.tell() == 0
             if (segment, file.tell()) != self._whole:

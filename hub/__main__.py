@@ -20,6 +20,7 @@ from hub import checks, database, logs
 from hub.encryption_keys import encryption_keys
 from hub.feeding.check import check_feed
 from hub.feeding.sources import SOURCES
+from hub.post import OUTBOX
 from hub.process import EXIT_OK, EXIT_SETTINGS, ROLES, Process, broker_of, environment, names_of, secret_of
 from schemas.durations import parse_duration
 from schemas.errors import CommandError, SettingsError, Unavailable
@@ -107,6 +108,9 @@ def _greet(settings: Settings, roles: Sequence[str]) -> None:
     print(f"  database    {settings.database_url or settings.data_dir / database.SQLITE_FILE}")
     if "feeds" in roles:
         print(f"  prices      {'; '.join(_prices(settings))}")
+    if settings.smtp_host is None:
+        print(f"  mail        written to {settings.data_dir / OUTBOX}")
+    print(f"  docs        http://{place}/docs")
     if settings.redis_url is None and settings.database_url is None:
         token = _issuer(settings).issue("demo", Plan.PRO, expires_in_s=24 * 3600)
         print(f"\n  A token for today: {token}\n")

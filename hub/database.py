@@ -5,7 +5,9 @@ can write, and an error or a repr never holds the password, since the engine's o
 """
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -25,6 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from schemas import migrations
 from schemas.errors import Unavailable
+from schemas.private_folders import make_private
 from schemas.storage import database_errors
 from schemas.tables import metadata
 
@@ -44,6 +47,8 @@ MIGRATION_WAIT_S = 60.0
 
 _migrating: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 """Alembic keeps what it migrates in globals, so one process migrates one database at a time."""
+
+_making = threading.Lock()
 
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
@@ -71,7 +76,7 @@ def engine_for(database_url: str, data_dir: Path) -> AsyncEngine:
 
 def _sqlite(path: Path) -> AsyncEngine:
     async def connect(*_: Any, **__: Any) -> aiosqlite.Connection:
-        await asyncio.to_thread(path.parent.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(_make_file, path)
         opening = aiosqlite.connect(path, isolation_level=None)
         # Each connection has a thread. One that is cancelled while it opens is nobody's any more, and its thread would
         # keep the process from ending.
@@ -96,6 +101,19 @@ def _sqlite(path: Path) -> AsyncEngine:
     )
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+def _make_file(path: Path) -> None:
+    """Make the database's file where there is none, for its owner alone, as SQLite then makes those beside it.
+
+    One at a time, and a file that is there is not opened: to close it would undo the locks that SQLite has on it
+    (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    with _making:
+        make_private(path.parent)
+        if not path.exists():
+            with contextlib.suppress(FileExistsError):  # another process was first
+                path.touch(mode=0o600, exist_ok=False)
 
 
 async def _say(connection: aiosqlite.Connection, pragma: str) -> None:

@@ -277,6 +277,7 @@ class HttpApi:
                 engine=ground.engine,
                 instruments=ground.instruments,
                 permissions=ground.permissions,
+                note=self._audit.note,
             ),
             PublishApi(broker=ground.broker, names=ground.names, permissions=ground.permissions, note=self._audit.note),
         ]

@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 from schemas.errors import SettingsError
+from schemas.private_folders import make_private
 from schemas.secret import Secret
 
 FILE_NAME = "jwt_secret"
@@ -18,7 +19,7 @@ def kept_secret(data_dir: Path, file_name: str = FILE_NAME) -> Secret:
     """
     path = data_dir / file_name
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(data_dir)
         if not path.exists():
             _make(path)
         path.chmod(0o600)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.api_keys import KEY_PREFIX
 from auth.entitlements import Entitlement, Entitlements
-from auth.identity import Identity
+from auth.identity import Identity, Role
 from auth.journal import Journal
 from auth.refusals import Reason, TokenRefused
 from auth.revocations import Revocation, Revocations
@@ -82,6 +82,7 @@ class Standing:
         self._keys = keys
         self._migrated = False
         self._tried = asyncio.Event()
+        self._unread: set[Journal[Any]] = set(self._journals)
 
     # -- who it is ------------------------------------------------------------------------------------------------
 
@@ -99,12 +100,19 @@ class Standing:
         return await self._judged(await self._tickets.redeem(ticket))
 
     async def _judged(self, identity: Identity) -> Identity:
-        """The identity, judged once the tables have been read, or the database turned out to be away."""
+        """The identity, judged once the tables have been read, or the database turned out to be away.
+
+        Until they have been read, nobody knows who was logged out, whose key is revoked or who was dismissed. Other
+        users' tokens are taken all the same, so that prices flow without a database.
+        """
         if not self._tried.is_set():
             await self._tried.wait()
         if self.revocations.is_revoked(identity):
             raise TokenRefused(Reason.REVOKED)
-        return self.entitlements.applied_to(identity)
+        entitled = self.entitlements.applied_to(identity)
+        if self._unread and _may_have_ended(entitled):
+            raise Unavailable("database", "what was revoked has not been read yet")
+        return entitled
 
     # -- what changes ---------------------------------------------------------------------------------------------
 
@@ -186,6 +194,7 @@ class Standing:
     async def _read(self, journal: Journal[Any], *, purge: bool) -> None:
         try:
             await journal.poll()
+            self._unread.discard(journal)
             if purge:
                 await journal.purge()
         except Unavailable as exc:
@@ -208,3 +217,8 @@ class Standing:
             case ConfigurationChanged():
                 for listener in self.on_configuration:
                     listener(news.section)
+
+
+def _may_have_ended(identity: Identity) -> bool:
+    """Whether the bearer comes by a login or a key, or has rights that can be taken away from one day to the next."""
+    return identity.session is not None or identity.scopes is not None or identity.role is not Role.USER

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schemas.errors import Unavailable
+from schemas.private_folders import make_private
 
 
 class Outbox:
@@ -21,7 +22,7 @@ class Outbox:
         path = self.folder / f"{stamp}-{kind}-{letter_id}.{ending}"
         half = path.with_suffix(f".{ending}.part")
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.folder)
             with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(content)
             half.replace(path)

@@ -33,6 +33,8 @@ class MailKind(StrEnum):
     SECOND_FACTOR_ON = "second_factor_on"
     SECOND_FACTOR_OFF = "second_factor_off"
     ADDRESS_TAKEN = "address_taken"
+    ADDRESS_CHANGED = "address_changed"
+    """To the address that was the account's until then."""
 
 
 class SmsKind(StrEnum):
@@ -51,6 +53,7 @@ MAIL_VALUES: Mapping[MailKind, frozenset[str]] = {
     MailKind.SECOND_FACTOR_ON: frozenset(),
     MailKind.SECOND_FACTOR_OFF: frozenset(),
     MailKind.ADDRESS_TAKEN: frozenset(),
+    MailKind.ADDRESS_CHANGED: frozenset(),
 }
 """What each letter needs to be told."""
 

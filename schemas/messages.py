@@ -150,7 +150,10 @@ class TokenExpiring(Message, frozen=True, kw_only=True, tag="token_expiring"):
 
 
 class Entitled(Message, frozen=True, kw_only=True, tag="entitled"):
-    """The plan or role is another one now, and so are the rights: what was refused may be subscribed now."""
+    """The plan or role is another one now, or means something else for what is heard here.
+
+    What was refused may be subscribed now.
+    """
 
     plan: str
     role: str

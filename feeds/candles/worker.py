@@ -110,7 +110,8 @@ class CandleWorker:
         except Unavailable as exc:
             log.warning("candles.not_restored", extra={"why": exc.why, "bars": count})
         else:
-            log.info("candles.restored", extra={"bars": count, "instruments": len(self._engine)})
+            if count:
+                log.info("candles.restored", extra={"bars": count, "instruments": len(self._engine)})
         finally:
             self._engine.end_restore(self._now_ms())
 

@@ -22,7 +22,7 @@ Document = Annotated[msgspec.Raw, Meta(extra_json_schema={"type": ["object", "nu
 
 
 class ConfigBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST config/update`: sections, each of which replaces what was set of it, or takes it back."""
+    """The body of `POST admin/config/update`: sections, each of which replaces what was set of it, or takes it back."""
 
     sessions: Document | UnsetType = UNSET
     """Holidays, special days and halts; see `feeds.market_hours.overrides`."""

@@ -54,7 +54,7 @@ class ConnectionList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DisconnectBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST disconnect`: one socket, or all of a user. The reason is for the audit trail."""
+    """The body of `POST admin/disconnect`: one socket, or all of a user. The reason is for the audit trail."""
 
     client: ClientId | None = None
     user: UserId | None = None

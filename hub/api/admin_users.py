@@ -40,7 +40,7 @@ class UsersQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class UserBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `PUT users/{id}`: what is to change."""
+    """The body of `PUT admin/users/{id}`: what is to change."""
 
     plan: Plan | UnsetType = UNSET
     role: Role | UnsetType = UNSET

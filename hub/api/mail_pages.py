@@ -6,6 +6,7 @@ what was asked, by the same functions as the JSON endpoints beside it.
 
 import base64
 import hashlib
+import re
 import tomllib
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
@@ -24,6 +25,9 @@ from schemas.errors import HTTP_STATUS, CommandError, ErrorCode, Unavailable
 
 MAX_FORM_BYTES = 16 * 1024
 MAX_TOKEN = 4096
+
+_PLACE = re.compile(r" - [^`]*`[^`]*`[^`]*$")
+"""Where something is wrong, as all errors end that say it, in every language."""
 
 VerifyEmail = Callable[[str, Call], Awaitable[object]]
 """`(token, call)`; raises CommandError for a token that is not good."""
@@ -61,9 +65,25 @@ class MailPages:
         public = Access.PUBLIC
         return [
             Endpoint("GET", "/auth/verify-email", self.verify_page, access=public),
-            Endpoint("POST", "/auth/verify-email/form", self.verify, access=public, limit="login"),
+            Endpoint(
+                "POST",
+                "/auth/verify-email/form",
+                self.verify,
+                access=public,
+                limit="login",
+                errors=(ErrorCode.UNAUTHORIZED,),
+                form=("token",),
+            ),
             Endpoint("GET", "/auth/reset-password", self.reset_page, access=public),
-            Endpoint("POST", "/auth/reset-password/form", self.reset, access=public, limit="login"),
+            Endpoint(
+                "POST",
+                "/auth/reset-password/form",
+                self.reset,
+                access=public,
+                limit="login",
+                errors=(ErrorCode.UNAUTHORIZED,),
+                form=("token", "password"),
+            ),
         ]
 
     async def verify_page(self, call: Call, query: LinkQuery) -> HTMLResponse:
@@ -81,7 +101,7 @@ class MailPages:
         try:
             await self._verify_email(token, call)
         except CommandError as exc:
-            return self._page(call, "verify", status=HTTP_STATUS[exc.code], problem=self._tell(exc, call.language))
+            return self._page(call, "verify", status=HTTP_STATUS[exc.code], problem=self._told(exc, call))
         except Unavailable:
             return self._verify_form(call, token, problem=self._text(call, "unavailable"), status=503)
         return self._page(call, "verified", text=True)
@@ -102,7 +122,7 @@ class MailPages:
         try:
             await self._reset_password(token, password, call)
         except CommandError as exc:
-            problem, status = self._tell(exc, call.language), HTTP_STATUS[exc.code]
+            problem, status = self._told(exc, call), HTTP_STATUS[exc.code]
             if exc.code is ErrorCode.BAD_REQUEST:  # the password; the link is still good
                 return self._reset_form(call, token, problem=problem, status=status)
             return self._page(call, "reset", status=status, problem=problem)
@@ -125,6 +145,10 @@ class MailPages:
 
     def _problem(self, call: Call, page: str, text: str) -> HTMLResponse:
         return self._page(call, page, status=400, problem=self._text(call, text))
+
+    def _told(self, error: CommandError, call: Call) -> str:
+        """What an error says, without the place in a JSON body: the page has but one field."""
+        return _PLACE.sub("", self._tell(error, call.language))
 
     def _text(self, call: Call, name: str) -> str:
         return str(self._texts.get(call.language, self._texts["en"])[name])

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from auth.audit import Event, Level
 from auth.identity import Identity
 from auth.permissions import Action, Permissions
 from channels.broker import Broker, Clock
@@ -23,6 +24,7 @@ from feeds.signals.signal import Draft, Outcome, Signal, Source, Status
 from feeds.signals.statistics import Day, daily
 from feeds.signals.store import SORTS, Changes, SignalStore, Wanted
 from feeds.signals.worker import LIFETIME_S, SignalWorker
+from hub.api.trail import event
 from hub.http.endpoint import Call, Endpoint, Nothing
 from hub.http.requests import ExchangeText, Page, Timeframe, exchange_of, moment_of
 from schemas.errors import CommandError, ErrorCode
@@ -144,6 +146,7 @@ class SignalsApi:
         engine: AsyncEngine,
         instruments: Callable[[], Instruments],
         permissions: Permissions,
+        note: Callable[[Event], None],
         clock: Clock = time.time,
     ) -> None:
         self._broker = broker
@@ -151,6 +154,7 @@ class SignalsApi:
         self._engine = engine
         self._instruments = instruments
         self._permissions = permissions
+        self._note = note
         self._clock = clock
         self._store = SignalStore(engine)
         self._worker = SignalWorker(
@@ -250,7 +254,9 @@ class SignalsApi:
             created_by=call.caller.user,
             expires_at=self._now_s() + LIFETIME_S if body.expires_at is None else self._future(body.expires_at),
         )
-        return _shown(await self._worker.create(draft))
+        made = await self._worker.create(draft)
+        self._note(event(call, "signal.created", actor=_actor(call), target=str(made.id)))
+        return _shown(made)
 
     async def update(self, call: Call, body: ChangesBody) -> SignalView:
         """Change a signal, or close it.
@@ -269,12 +275,15 @@ class SignalsApi:
             status=body.status,
             close_price=_scaled(body.close_price),
         )
-        return _shown(await self._store.update(_id(call), changes, by=call.caller.user, now_s=self._now_s()))
+        changed = await self._store.update(_id(call), changes, by=call.caller.user, now_s=self._now_s())
+        self._note(event(call, "signal.changed", actor=_actor(call), target=str(changed.id)))
+        return _shown(changed)
 
     async def delete(self, call: Call) -> Nothing:
         """Delete a signal."""
         self._check_writer(call.caller)
         await self._store.delete(_id(call), by=call.caller.user, now_s=self._now_s())
+        self._note(event(call, "signal.deleted", level=Level.WARNING, actor=_actor(call), target=call.path("id")))
         return Nothing()
 
     # -- who and what -------------------------------------------------------------------------------------------------
@@ -339,6 +348,11 @@ class SignalsApi:
 async def _no_candles(*_: object) -> Sequence[Any]:
     """A signal that is given by hand needs none."""
     return ()
+
+
+def _actor(call: Call) -> str:
+    """Who gives or changes a signal: the user, or the key."""
+    return call.caller.user if call.caller.scopes is None else call.caller.token_id
 
 
 def _id(call: Call) -> int:

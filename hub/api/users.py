@@ -157,6 +157,8 @@ class UsersApi:
             await people.check_password(call, account, body.password or "", place="$.password")
         changed = await people.accounts.update(account.id, name=body.name, email=body.email, phone=body.phone)
         await people.audit.record(event(call, "account.changed", actor=account.id))
+        if changed.email != account.email and account.email_verified:
+            people.write("address_changed", account, await people.language(account.id, call))
         if changed.email != account.email:
             await people.send_verification(changed, await people.language(account.id, call))
 

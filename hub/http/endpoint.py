@@ -90,6 +90,7 @@ class Endpoint:
     `scope` is what an API key needs; without one no key is taken. `limit` is the class of rate limit. `status` is that
     of success, `also` others that it may have. `errors` are the codes of the handler's own, beside those that every
     endpoint of its kind may answer. `media_type` is that of a Response which its class doesn't tell.
+    `form` names the fields of an urlencoded body, which the handler reads itself.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Endpoint:
         errors: tuple[ErrorCode, ...] = (),
         max_body_bytes: int | None = None,
         media_type: str | None = None,
+        form: tuple[str, ...] = (),
     ) -> None:
         """Raises TypeError for a handler whose signature describes no endpoint."""
         self.method = method
@@ -119,6 +121,7 @@ class Endpoint:
         self.errors = errors
         self.max_body_bytes = max_body_bytes
         self.media_type = media_type
+        self.form = form
         hints = get_type_hints(handle, include_extras=True)
         names = list(inspect.signature(handle).parameters)
         if not names or hints[names[0]] is not Call or not set(names[1:]) <= {"query", "body"}:

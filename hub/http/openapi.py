@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 PREFIX = "/api/v1"
 
 _DESCRIPTION = """\
-Prices, candles, indicators and signals of Indian markets, accounts, alerts, and a way to publish.
+Prices, candles, indicators and signals of Indian markets, accounts, and a way to publish.
 
 Success is `{"status": "success", "data": …, "timestamp": …}`, failure
 `{"status": "error", "error": {"code", "message", "details"}, "timestamp": …}`; decide on `code`, never on `message`.
@@ -115,14 +115,20 @@ class _Schemas:
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         described = [kind for one in endpoints for kind in _kinds(one)]
         beside = [model for kind in described for model in _encoded(inspect.type_info(kind))]
-        kinds = [*described, *beside, ErrorCode, Alive, HealthReport]
+        kinds = [*described, *beside, Alive, HealthReport]
         shown, components = msgspec.json.schema_components(kinds, ref_template=SCHEMAS + "{name}")
         self._shown = list(zip(kinds, shown, strict=True))
         queries = {one.query_type for one in endpoints if one.query_type is not None}
         self._queries: dict[Any, Schema] = {
             kind: components.pop(self.of(kind)["$ref"].removeprefix(SCHEMAS)) for kind in queries
         }
-        self.components: dict[str, Schema] = {**components, "Failure": _failure()}
+        self.components: dict[str, Schema] = components
+
+    def failure(self, codes: Sequence[ErrorCode]) -> Schema:
+        """The schema of a failure with one of these codes: `FailureNotFound`, as others have the same."""
+        name = "Failure" + "".join(word.capitalize() for code in codes for word in code.split("_"))
+        self.components.setdefault(name, _failure(codes))
+        return {"$ref": SCHEMAS + name}
 
     def of(self, kind: Any) -> Schema:
         """The schema of a type that some endpoint names; of a union of structs without tags, too."""
@@ -190,18 +196,27 @@ def _operation(endpoint: Endpoint, parameters: list[Schema], schemas: _Schemas) 
     operation: Schema = {
         "tags": [endpoint.path.split("/")[1]],
         "operationId": _operation_id(endpoint),
-        "summary": summary.removesuffix("."),
+        "summary": summary.removesuffix(".").replace("`", ""),  # viewers show it as it is
         "description": "\n\n".join(filter(None, (text.strip(), _access_text(endpoint)))),
         "security": _security(endpoint),
         "parameters": [*parameters, *queried],
-        "responses": _successes(endpoint, schemas) | _failures(endpoint, in_path=bool(parameters)),
+        "responses": _successes(endpoint, schemas) | _failures(endpoint, schemas, in_path=bool(parameters)),
     }
     if endpoint.body_type is not None:
         operation["requestBody"] = {
             "required": _must_come(endpoint.body_type),
             "content": {"application/json": {"schema": schemas.of(endpoint.body_type)}},
         }
+    elif endpoint.form:
+        operation["requestBody"] = _form(endpoint.form)
     return operation
+
+
+def _form(fields: Sequence[str]) -> Schema:
+    """The body that a page's form sends."""
+    texts = {name: {"type": "string"} for name in fields}
+    schema = {"type": "object", "required": list(fields), "properties": texts, "additionalProperties": False}
+    return {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}
 
 
 def _operation_id(endpoint: Endpoint) -> str:
@@ -224,7 +239,7 @@ def _access_text(endpoint: Endpoint) -> str:
 
 def _security(endpoint: Endpoint) -> list[dict[str, list[str]]]:
     if endpoint.access is Access.PUBLIC:
-        return [{}, {"token": []}]
+        return []
     if endpoint.access is Access.ADMIN or endpoint.scope is None:
         return [{"token": []}]
     return [{"token": []}, {"key": [endpoint.scope]}]
@@ -262,13 +277,15 @@ def _media_type(endpoint: Endpoint) -> str:
     return "*/*"
 
 
-def _failures(endpoint: Endpoint, *, in_path: bool) -> dict[str, Schema]:
-    codes = {*_COMMON, *endpoint.errors, ErrorCode.UNAUTHORIZED, ErrorCode.TOKEN_EXPIRED}
+def _failures(endpoint: Endpoint, schemas: _Schemas, *, in_path: bool) -> dict[str, Schema]:
+    codes = {*_COMMON, *endpoint.errors}
     if endpoint.access is not Access.PUBLIC:
-        codes.add(ErrorCode.PERMISSION_DENIED)
+        codes |= {ErrorCode.UNAUTHORIZED, ErrorCode.PERMISSION_DENIED}
+    if ErrorCode.UNAUTHORIZED in codes:
+        codes.add(ErrorCode.TOKEN_EXPIRED)
     if in_path:
         codes.add(ErrorCode.NOT_FOUND)
-    if endpoint.body_type is not None:
+    if endpoint.body_type is not None or endpoint.form:
         codes.add(ErrorCode.LIMIT_EXCEEDED)
     statuses: dict[int, list[ErrorCode]] = {}
     for code in ErrorCode:
@@ -277,15 +294,18 @@ def _failures(endpoint: Endpoint, *, in_path: bool) -> dict[str, Schema]:
     page: Schema = {}
     if endpoint.raw and issubclass(endpoint.answer_type, HTMLResponse):
         page[_media_type(endpoint)] = {}
-    return {str(status): _refusal(status, found, page) for status, found in sorted(statuses.items())}
+    return {
+        str(status): _refusal(status, found, {**_json(schemas.failure(found)), **page})
+        for status, found in sorted(statuses.items())
+    }
 
 
-def _refusal(status: int, codes: Iterable[ErrorCode], page: Schema) -> Schema:
+def _refusal(status: int, codes: Iterable[ErrorCode], content: Schema) -> Schema:
     """What is refused by a page is told there; what never came so far, in the envelope."""
     return {
         "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}",
         "headers": _headers((*_ALWAYS, *_BY_STATUS.get(status, ()))),
-        "content": {"application/json": {"schema": {"$ref": f"{SCHEMAS}Failure"}}} | page,
+        "content": content,
     }
 
 
@@ -305,12 +325,12 @@ def _envelope(data: Schema) -> Schema:
     }
 
 
-def _failure() -> Schema:
+def _failure(codes: Sequence[ErrorCode]) -> Schema:
     error = {
         "type": "object",
         "required": ["code", "message"],
         "properties": {
-            "code": {"$ref": f"{SCHEMAS}ErrorCode"},
+            "code": {"enum": [str(code) for code in codes]},
             "message": {"type": "string", "description": "For people, in their language; never decide on it."},
             "details": {"type": "object", "properties": {"request_id": {"type": "string"}}},
         },
@@ -318,7 +338,7 @@ def _failure() -> Schema:
     }
     return {
         "title": "Failure",
-        "description": "What every failure says.",
+        "description": "What a failure says.",
         "type": "object",
         "required": ["status", "error", "timestamp"],
         "properties": {"status": {"const": "error"}, "error": error, "timestamp": _TIMESTAMP},

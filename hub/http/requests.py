@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import parse_qsl
@@ -34,6 +34,7 @@ _UNIX_TIME = re.compile(r"[0-9]{1,13}")
 _LOST_PLUS = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:?[0-9]{2}$)")
 
 T = TypeVar("T")
+Query = TypeVar("Query", bound=msgspec.Struct)
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +103,7 @@ async def body(
         raise bad_request(str(exc)) from exc
 
 
-def query(request: Request, kind: type[T]) -> T:
+def query(request: Request, kind: type[Query]) -> Query:
     """The query as a struct; each name once. Raises CommandError BAD_REQUEST."""
     given = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     names = [name for name, _ in given]
@@ -111,7 +112,17 @@ def query(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.convert(dict(given), kind, strict=False)
     except msgspec.ValidationError as exc:
-        raise bad_request(str(exc).replace("`$.", "`?")) from exc
+        raise _unknown(names, kind) or bad_request(str(exc).replace("`$.", "`?")) from exc
+
+
+def _unknown(names: Sequence[str], kind: type[msgspec.Struct]) -> CommandError | None:
+    """The refusal of a parameter that a query has not, where there is one; msgspec doesn't say its place."""
+    if not kind.__struct_config__.forbid_unknown_fields:
+        return None
+    unknown = next((name for name in names if name not in kind.__struct_encode_fields__), None)
+    if unknown is None:
+        return None
+    return CommandError(ErrorCode.BAD_REQUEST, "There is no parameter `?{name}`", name=unknown)
 
 
 def exchange_of(text: str, place: str = "?exchange") -> str:

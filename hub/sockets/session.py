@@ -220,11 +220,11 @@ class Session:
     async def apply_rights(self) -> None:
         """Let the identity's rights count for what is heard, see `Subscriptions.apply_rights`.
 
-        Then the client is told of its plan and role, where these are others.
+        Then the client is told of its plan and role, where these are others, or mean something else by now.
         """
-        await self.subscriptions.apply_rights()
+        changed = await self.subscriptions.apply_rights()
         told, self._told = self._told, self.identity
-        if (told.plan, told.role) != (self._told.plan, self._told.role):
+        if changed or (told.plan, told.role) != (self._told.plan, self._told.role):
             self.send(messages.Entitled(plan=self._told.plan, role=self._told.role))
 
     # -- the rest -------------------------------------------------------------------------------------------------

@@ -44,6 +44,9 @@ class Member(Protocol):
     def send(self, message: messages.AnyMessage) -> None:
         """Write one message at once."""
 
+    async def apply_rights(self) -> None:
+        """Have `Subscriptions.apply_rights` run, and tell the client what has changed by it."""
+
 
 class Subscriptions:
     """The subscriptions of one session, by the names that the client knows. Iterating gives them, the oldest first."""
@@ -95,7 +98,7 @@ class Subscriptions:
         for one in joined:
             self._start(one)
         if self._applied != applied:  # by rights that have changed since they were asked
-            await self.apply_rights()
+            await self._member.apply_rights()
 
     def _wishes(
         self,
@@ -190,21 +193,26 @@ class Subscriptions:
 
     # -- rights ---------------------------------------------------------------------------------------------------
 
-    async def apply_rights(self) -> None:
+    async def apply_rights(self) -> bool:
         """End what is no longer allowed, and bring delayed channels in real time or the other way round.
 
-        May be called while it runs already, also from another task: then both look once more. Where it fails, or is
-        cancelled, the connection ends: it comes back with the right ones.
+        Returns whether anything of what is heard changed by that. May be called while it runs already, also from
+        another task: then both look once more. Where it fails, or is cancelled, the connection ends: it comes back with
+        the right ones.
         """
         self._applied += 1
         try:
-            begun = 0
+            begun, changed = 0, False
             while begun != self._applied:
                 begun = self._applied
-                await self._move(self._judge())
+                heard = len(self)
+                moved = self._judge()
+                changed = changed or bool(moved) or len(self) != heard
+                await self._move(moved)
         except BaseException:
             self._member.outbox.transport.disconnect(CloseCode.UNAVAILABLE)
             raise
+        return changed
 
     def _judge(self) -> list[tuple[Subscription, Wish]]:
         """End the subscriptions that are not allowed or too many; answers with those that are now another channel."""
@@ -213,8 +221,9 @@ class Subscriptions:
         for name, subscription in list(self._by_name.items()):
             try:
                 channel = self._services.allowed(self._member.identity, name, Action.SUBSCRIBE)
-            except CommandError:
-                self._end(subscription, UnsubscribeCode.PERMISSION_DENIED)
+            except CommandError as exc:
+                gone = exc.code is ErrorCode.UNKNOWN_CHANNEL  # its namespace was taken out
+                self._end(subscription, UnsubscribeCode.FORCED if gone else UnsubscribeCode.PERMISSION_DENIED)
                 continue
             if not left:
                 self._end(subscription, UnsubscribeCode.PERMISSION_DENIED, Phrase("the plan has fewer channels"))

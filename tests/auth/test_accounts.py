@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth import passwords as passwords_module
-from auth.account import Account, Status, Wanted
+from auth.account import Account, Status, Wanted, credentials_of
 from auth.accounts import Accounts
 from auth.challenges import Challenges, Kind
 from auth.identity import Plan, Role
@@ -69,6 +69,7 @@ async def test_an_account_is_what_was_given(accounts: Accounts, engine: AsyncEng
         last_login_at=None,
         two_factor=False,
         has_password=True,
+        credentials=made.credentials,
     )
     assert made.id.startswith("u_")
     assert len(made.id) == 18
@@ -219,11 +220,13 @@ async def test_a_hash_of_older_parameters_is_made_anew_at_login(engine: AsyncEng
     assert await accounts.authenticate(MAIL, "wrong") is None
     assert (await rows(engine))[0].password_hash == before.password_hash
     clock.now += 5
-    assert await accounts.authenticate(MAIL, PASSWORD) == made
+    found = await accounts.authenticate(MAIL, PASSWORD)
     (after,) = await rows(engine)
+    assert found == replace(made, credentials=credentials_of(after.password_hash))
+    assert found.credentials != made.credentials
     assert not newer.outdated(after.password_hash)
     assert after.updated_at == made.updated_at
-    assert await accounts.authenticate(MAIL, PASSWORD) == made
+    assert await accounts.authenticate(MAIL, PASSWORD) == found
     assert (await rows(engine))[0].password_hash == after.password_hash
 
 
@@ -251,13 +254,17 @@ async def test_a_new_password_counts_and_the_old_one_doesnt(accounts: Accounts, 
     await accounts.set_password(made.id, "Another-Password-43y")
     assert await accounts.authenticate(MAIL, PASSWORD) is None
     changed = await accounts.authenticate(MAIL, "Another-Password-43y")
-    assert changed == replace(made, updated_at=NOW + 5)
+    assert changed is not None
+    assert changed == replace(made, updated_at=NOW + 5, credentials=changed.credentials)
+    assert changed.credentials != made.credentials
 
 
 async def test_a_first_password_makes_logging_in_possible(accounts: Accounts) -> None:
     made = await accounts.create(MAIL, None, "")
     await accounts.set_password(made.id, PASSWORD)
-    assert await accounts.authenticate(MAIL, PASSWORD) == replace(made, has_password=True)
+    found = await accounts.authenticate(MAIL, PASSWORD)
+    assert found is not None
+    assert found == replace(made, has_password=True, credentials=found.credentials)
 
 
 async def test_a_bad_new_password_changes_nothing(accounts: Accounts) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from auth.api_keys import (
     CACHE_S,
     IDENTITY_S,
+    MAX_FOREIGN_LIFETIME_S,
     MAX_LIFETIME_S,
     MAX_LIVE_KEYS,
     SCOPES,
@@ -151,6 +152,33 @@ async def test_what_cannot_be_a_key_is_refused(keys: ApiKeys) -> None:
     assert await keys.listed("7") == []
 
 
+async def test_a_key_of_somebody_without_an_account_ends_within_90_days(
+    keys: ApiKeys, engine: AsyncEngine, clock: Clock
+) -> None:
+    end = NOW + MAX_FOREIGN_LIFETIME_S
+    key, text = await keys.create(token(), "bot", ["market"])
+    assert key.expires_at == end == NOW + 90 * 86_400
+    assert (await keys.create(token(), "bot", ["market"], end))[0].expires_at == end
+    with pytest.raises(CommandError, match="within 90 days") as caught:
+        await keys.create(token(), "bot", ["market"], end + 1)
+    assert caught.value.code is ErrorCode.BAD_REQUEST
+    async with engine.begin() as connection:
+        await connection.execute(update(api_keys).values(expires_at=None))  # as an earlier release made them
+    clock.now = end - 60
+    assert (await keys.verify(text)).expires_at == end
+    clock.now = end
+    assert await refused(keys, text) is Reason.EXPIRED
+
+
+async def test_a_key_of_an_account_lasts_as_long_as_is_asked(keys: ApiKeys, owners: Owners, clock: Clock) -> None:
+    owners.known["u_1"] = Owner(plan=Plan.FREE, role=Role.USER)
+    key, text = await keys.create(token("u_1"), "bot", ["market"])
+    far = NOW + MAX_LIFETIME_S
+    assert (key.expires_at, (await keys.create(token("u_1"), "bot", ["market"], far))[0].expires_at) == (None, far)
+    clock.now = far
+    assert (await keys.verify(text)).user == "u_1"
+
+
 async def test_a_user_has_so_many_live_keys_also_when_all_are_made_at_once(
     engine: AsyncEngine, other_engine: AsyncEngine, clock: Clock, owners: Owners
 ) -> None:
@@ -197,6 +225,7 @@ async def test_a_verified_key_asks_the_database_once_in_a_while(
     _, text = await keys.create(token(), "bot", ["market"])
     asked: list[str] = []
     event.listen(engine.sync_engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    owners.asked = 0
     first = await keys.verify(text)
     once = len(asked)
     for _ in range(1000):

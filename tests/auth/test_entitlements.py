@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from auth.entitlements import Entitlement, Entitlements
@@ -43,6 +43,29 @@ async def test_a_grant_counts_over_an_older_token_and_no_other(engine: AsyncEngi
     assert granted.applied_to(newer) == newer
     changed = granted.applied_to(bearer(session="s_1", language="hi"))
     assert changed == bearer(session="s_1", language="hi", plan=Plan.PRO, role=Role.PUBLISHER)
+
+
+async def test_over_a_foreign_token_a_grant_counts_whenever_it_was_issued(engine: AsyncEngine, clock: Clock) -> None:
+    granted = Entitlements(engine, clock=clock)
+    await granted.grant("7", Plan.BASIC, Role.USER, "root")
+    theirs = bearer(issued_at=NOW + 90 * 86_400, plan=Plan.PRO, role=Role.ADMIN, foreign=True)
+    assert rights(granted.applied_to(theirs)) == (Plan.BASIC, Role.USER)
+    assert granted.applied_to(theirs).foreign
+
+
+async def test_a_row_of_a_newer_release_is_passed_over_and_logged_once(
+    engine: AsyncEngine, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    granted = Entitlements(engine, clock=clock)
+    row = {"user_id": "8", "plan": "platinum", "role": "user", "changed_at": NOW, "changed_by": "root"}
+    async with engine.begin() as connection:
+        number = await connection.scalar(insert(table).values(row).returning(table.c.id))
+    await Entitlements(engine, clock=clock).grant("7", Plan.PRO, Role.USER, "root")
+    for _ in range(3):
+        await granted.poll()
+    assert (granted.of("7"), granted.of("8")) == ((Plan.PRO, Role.USER), None)
+    (line,) = [one.__dict__ for one in caplog.records if one.message == "journal.unreadable"]
+    assert (line["table"], line["id"]) == ("entitlements", number)
 
 
 async def test_a_key_is_never_made_an_administrators(engine: AsyncEngine, clock: Clock) -> None:

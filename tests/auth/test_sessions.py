@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from auth.account import Status
+from auth.account import Status, credentials_of
 from auth.accounts import Accounts
 from auth.identity import Identity, Plan, Role
 from auth.passwords import Passwords
@@ -56,7 +56,10 @@ class House:
         return (await self.accounts.create(email, None, "Asha", plan=plan)).id
 
     async def start(self, user: str) -> Tokens:
-        return await self.sessions.start(user, user_agent="Firefox", address="192.0.2.1")
+        return await self.start_with(user, credentials_of(None))
+
+    async def start_with(self, user: str, credentials: str) -> Tokens:
+        return await self.sessions.start(user, credentials=credentials, user_agent="Firefox", address="192.0.2.1")
 
     async def refresh(self, token: str) -> Tokens:
         return await self.sessions.refresh(token, user_agent="Chrome", address="192.0.2.2")
@@ -391,7 +394,7 @@ async def test_sessions_are_listed_with_what_their_owner_knows_them_by(house: Ho
 
 
 async def test_what_a_client_says_of_itself_is_kept_within_bounds(house: House, user: str) -> None:
-    await house.sessions.start(user, user_agent="\0x" * 500, address="1" * 99)
+    await house.sessions.start(user, credentials=credentials_of(None), user_agent="\0x" * 500, address="1" * 99)
     (session,) = await house.sessions.listed(user)
     assert (session.user_agent, session.address) == ("x" * 256, "1" * 45)
 
@@ -473,3 +476,22 @@ async def test_ids_are_told_apart(house: House, user: str) -> None:
     async with house.engine.begin() as connection:
         await connection.execute(update(table).values(ended_at=NOW))
     assert await house.sessions.listed(user) == []
+
+
+async def test_a_login_by_a_password_that_was_changed_meanwhile_comes_too_late(house: House) -> None:
+    user = (await house.accounts.create("asha@example.in", "monsoon-Tram-81", "Asha")).id
+    account = await house.accounts.get(user)
+    assert account is not None
+    assert (await house.start_with(user, account.credentials)).user == user
+    await house.accounts.set_password(user, "harvest-Kite-52")
+    assert await refused(house.start_with(user, account.credentials)) is Reason.ENDED
+
+
+async def test_a_refresh_token_of_any_generation_ends_its_session(house: House) -> None:
+    user = await house.person()
+    first = await house.start(user)
+    await house.refresh(first.refresh_token)
+    (ended,) = await house.sessions.end_by(first.refresh_token, "logout")
+    assert ended.token_id == first.session
+    assert await house.sessions.end_by(first.refresh_token, "logout") == []
+    assert await refused(house.sessions.end_by("x.y.z", "logout")) is Reason.MALFORMED

@@ -92,6 +92,7 @@ identities = st.builds(
     session=st.none() | st.just(SESSION),
     scopes=st.none() | st.frozensets(st.sampled_from(["publish", "read", "alerts"])),
     language=st.none() | st.sampled_from(LANGUAGES),
+    foreign=st.booleans(),
 )
 
 

@@ -332,6 +332,12 @@ async def test_a_foreign_token_is_taken_by_the_key_of_its_login(kind: str) -> No
     assert by.verify_now(issuer.issue("7")).user == "7"
 
 
+async def test_only_a_token_that_our_secret_has_not_signed_is_foreign_whenever_it_comes() -> None:
+    by = TokenVerifier(secret=SECRET, public_key=public_pem("ES256"), audience=AUDIENCE, issuer=ISSUER)
+    foreign, own = foreign_token("ES256", foreign=False), issuer.issue("7")
+    assert [by.verify_now(one).foreign for one in (foreign, own, foreign, own)] == [True, False, True, False]
+
+
 @pytest.mark.parametrize("kind", ["RS256", "ES256", "EdDSA"])
 def test_a_foreign_token_of_another_key_is_refused(kind: str) -> None:
     by = TokenVerifier(secret=SECRET, public_key=public_pem(kind), audience=AUDIENCE)

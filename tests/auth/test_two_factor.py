@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from auth import two_factor as module
 from auth.accounts import Accounts
 from auth.passwords import Passwords
-from auth.sealing import Sealer, Unsealable, reseal
+from auth.sealing import Sealer, reseal
 from auth.two_factor import Factor, TwoFactor, TwoFactorStatus
-from schemas.errors import CommandError, ErrorCode
+from schemas.errors import CommandError, ErrorCode, Unavailable
 from schemas.tables import accounts, recovery_codes
 from tests.auth.conftest import NOW, Clock
 
@@ -245,7 +245,7 @@ async def test_a_secret_moved_to_another_account_opens_nothing(
     moved = (await row_of(engine, user)).totp_secret
     async with engine.begin() as connection:
         await connection.execute(update(accounts).where(accounts.c.id == other).values(totp_secret=moved))
-    with pytest.raises(Unsealable):
+    with pytest.raises(Unavailable):
         await factors.check(other, app.code())
 
 
@@ -304,9 +304,24 @@ async def test_after_a_change_of_keys_codes_are_taken_as_before(
     renewed = TwoFactor(engine, Sealer([NEW_KEY]), wall=clock)
     assert await renewed.check(user, app.code()) is Factor.TOTP
     clock.now += 30
-    with pytest.raises(Unsealable):
+    with pytest.raises(Unavailable):
         await factors.check(user, app.code())
     assert await factors.check(user, codes[0]) is Factor.RECOVERY_CODE
+
+
+async def test_a_secret_whose_key_is_gone_is_told_with_its_remedy_and_recovery_codes_go_on(
+    engine: AsyncEngine, factors: TwoFactor, user: str, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, codes = await switched_on(factors, user, clock)
+    without = TwoFactor(engine, Sealer([NEW_KEY]), wall=clock)
+    with pytest.raises(Unavailable) as caught:
+        await without.check(user, app.code())
+    assert caught.value.what == "second factor"
+    (line,) = [one for one in caplog.records if one.message == "two_factor.unsealable"]
+    assert (line.levelname, line.__dict__["user"]) == ("ERROR", user)
+    assert "ENCRYPTION_KEYS" in line.__dict__["remedy"]
+    assert await without.check(user, codes[0]) is Factor.RECOVERY_CODE
+    assert await factors.check(user, app.code()) is Factor.TOTP
 
 
 async def test_the_first_step_of_all_time_is_a_step(factors: TwoFactor, user: str, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sqlite3
+import stat
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -56,6 +57,27 @@ async def test_sqlite_keeps_what_was_committed_and_waits_for_other_writers(tmp_p
     await engine.dispose()
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 5000, "foreign_keys": 1}
     assert (tmp_path / "new" / "data" / "tickhub.db").exists()
+
+
+async def test_what_sqlite_keeps_is_for_its_owner_alone(tmp_path: Path) -> None:
+    data = tmp_path / "new" / "data"
+    engine = engine_for("", data)
+    await migrate(engine)
+    async with engine.begin() as connection:  # and so the files beside it are there
+        await connection.execute(insert(revocations).values(token_id="t", expires_at=1, created_at=1))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()}
+    await engine.dispose()
+    assert modes == dict.fromkeys(("tickhub.db", "tickhub.db-wal", "tickhub.db-shm"), 0o600)
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
+
+
+async def test_a_directory_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o750)
+    engine = engine_for("", tmp_path)
+    await check(engine)
+    await engine.dispose()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o750
+    assert stat.S_IMODE((tmp_path / "tickhub.db").stat().st_mode) == 0o600
 
 
 async def test_commits_are_durable_on_a_server_that_prefers_speed(postgres_url: str, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ async def test_a_saved_preference_counts_from_the_next_login(hub: Hub) -> None:
     assert (await person.ask("PUT", "users/preferences", {"language": "mr"})).status == 200
     await person.login()
     answer = await person.ask("GET", "users/me?x=1")
-    assert message(answer) == "ऑब्जेक्टमध्ये अनोळखी फील्ड `x` आहे"
+    assert message(answer) == "`?x` नावाचे पॅरामीटर नाही"
 
 
 async def test_a_body_that_is_wrong_is_told_with_its_place(hub: Hub) -> None:

@@ -188,6 +188,13 @@ async def test_publishing_finds_a_hub_that_listens_on_ipv6(
     assert "No hub answers" in capsys.readouterr().err
 
 
+def test_who_starts_it_is_told_where_to_read_and_where_letters_go() -> None:
+    with HubProcess() as process:
+        output = process.log()
+    assert re.search(rf"^  docs        http://localhost:{process.port}/docs$", output, re.MULTILINE)
+    assert re.search(r"^  mail        written to \S*data/outbox$", output, re.MULTILINE)
+
+
 async def test_nothing_that_is_printed_or_logged_holds_a_secret() -> None:
     """Tokens in URLs and messages, a password in each address that its server refuses: none is ever repeated."""
     redis = RedisServer()

@@ -16,6 +16,7 @@ def test_makes_a_secret_that_only_the_owner_may_read(tmp_path: Path) -> None:
     secret = kept_secret(data).reveal()
     assert len(secret) >= 32
     assert stat.S_IMODE((data / FILE_NAME).stat().st_mode) == 0o600
+    assert stat.S_IMODE(data.stat().st_mode) == 0o700
     assert [path.name for path in data.iterdir()] == [FILE_NAME]
 
 

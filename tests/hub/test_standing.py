@@ -17,9 +17,10 @@ from auth.refusals import TokenRefused
 from auth.revocations import Revocation
 from auth.tokens import TokenIssuer, TokenVerifier
 from hub.standing import NEWS, ConfigurationChanged, News, _decode, _encode
-from schemas.errors import CommandError, ErrorCode
+from schemas.errors import CommandError, ErrorCode, Unavailable
 from schemas.tables import entitlements, revocations
 from tests.hub.live import SECRET, Client, Hub, bearer, running, token, until
+from tests.servers import PostgresServer
 
 PLANS = '[free]\nNSE = "15m"\nchannels = 3\nconnections = 2\n'
 
@@ -90,6 +91,34 @@ async def test_a_login_that_ends_closes_the_sockets_of_all_its_tokens(hub: Hub) 
         await left.ask("ping")
     with pytest.raises(TokenRefused):
         await hub.web.standing.verify(second)
+
+
+async def test_until_what_was_revoked_is_known_only_users_without_a_login_are_let_in(tmp_path: Path) -> None:
+    issuer = TokenIssuer(SECRET, 900)
+    dubious = [issuer.issue("7", session="s_1"), token("8", role="publisher"), token("9", role="admin"), "thk_1"]
+    with PostgresServer() as postgres:
+        await asyncio.to_thread(postgres.stop)
+        async with running(tmp_path, DATABASE_URL=postgres.url) as hub:
+            standing = hub.web.standing
+
+            async def find(_: str) -> Identity:
+                return key("socket")
+
+            standing._keys = find
+            for text_ in dubious:
+                with pytest.raises(Unavailable):
+                    await standing.verify(text_)
+            async with hub.client(user="7") as client:
+                await client.subscribe("market:TCS")
+                await hub.publish("market:TCS", price=1)
+                assert (await client.hear("market:update"))["price"] == 1.0
+            await asyncio.to_thread(postgres.start)
+            await until(lambda: not standing._unread)
+            for text_ in dubious:
+                await standing.verify(text_)
+            await asyncio.to_thread(postgres.stop)
+            for text_ in dubious:  # what was known once is known still
+                await standing.verify(text_)
 
 
 # -- entitlements -----------------------------------------------------------------------------------------------------

@@ -249,6 +249,14 @@ async def test_without_the_database_it_begins_anew_and_says_so(
     await engine.dispose()
 
 
+async def test_nothing_to_restore_is_no_news(
+    engine: AsyncEngine, timer: Timer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "tickhub.feeds.candles.worker"):
+        await Room(timer, history=CandleHistory(engine, clock=timer.clock)).worker.restore()
+    assert caplog.records == []
+
+
 async def test_what_is_read_before_the_database_fails_is_gone_on_from(engine: AsyncEngine, timer: Timer) -> None:
     class Failing(CandleHistory):
         async def recent(self, now_ms: int, take: Callable[[list[Bar]], object]) -> None:

@@ -22,6 +22,7 @@ ACCOUNT = Account(
     last_login_at=None,
     two_factor=True,
     has_password=True,
+    credentials="0123456789abcdef",
 )
 BEARER = Identity(user="u_1", plan=Plan.BASIC, token_id="t", issued_at=0, expires_at=1)
 WISHES = Preference(language="mr", theme="dark", timezone="Asia/Kolkata")

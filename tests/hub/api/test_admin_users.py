@@ -19,7 +19,9 @@ async def account(desk: Desk, name: str = "Asha", **options: Any) -> Account:
 
 async def header(desk: Desk, account: Account) -> dict[str, str]:
     """What a login of the account brings."""
-    tokens = await desk.sessions.start(account.id, user_agent="test", address="192.0.2.7")
+    tokens = await desk.sessions.start(
+        account.id, credentials=account.credentials, user_agent="test", address="192.0.2.7"
+    )
     return {"Authorization": f"Bearer {tokens.access_token}"}
 
 

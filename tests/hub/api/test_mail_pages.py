@@ -11,8 +11,10 @@ import httpx2
 import pytest
 
 from auth.identity import LANGUAGES
+from auth.passwords import check_password
 from hub.api.mail_pages import MailPages
 from hub.http.endpoint import Call
+from hub.languages import tell
 from schemas.errors import CommandError, ErrorCode, Unavailable
 from tests.hub.api_client import browser
 
@@ -49,6 +51,13 @@ PAGES = MailPages(
     reset_password=ACCOUNTS.reset_password,
     tell=lambda error, language: f"[{language}] {error.message}",
 )
+
+
+async def set_good_password(token: str, password: str, call: Call) -> None:
+    check_password(password, about=["Asha"])
+
+
+STRICT_PAGES = MailPages(verify_email=ACCOUNTS.verify_email, reset_password=set_good_password, tell=tell)
 
 
 @pytest.fixture
@@ -127,6 +136,19 @@ async def test_a_password_that_is_not_taken_can_be_given_again(client: httpx2.As
     assert "[gu] Expected 8 characters" in page.text
     assert action_of(page) == at("reset-password/form")
     assert "short" not in page.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("password", ["short", "x" * 129, "Tab\there-12", "onlyletters", "asha-Rao-81", "Password1!"])
+async def test_what_is_wrong_with_a_password_is_told_without_a_place(language: str, password: str) -> None:
+    async with browser(STRICT_PAGES.endpoints) as client:
+        form = {"token": TOKEN, "password": password}
+        page = await client.post(at("reset-password/form"), data=form, headers={"Accept-Language": language})
+    assert page.status_code == 400
+    told = re.search(r'<p class="problem" role="alert">([^<]+)</p>', page.text)
+    assert told
+    assert "$" not in told[1]
+    assert len(told[1]) > 10
 
 
 @pytest.mark.parametrize("name", ["verify-email", "reset-password"])

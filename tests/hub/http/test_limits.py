@@ -58,13 +58,13 @@ class Routes:
 
 
 async def verify(token: str) -> Identity:
-    """A token says `user` or `user/role/plan`; `key-…` is an API key."""
+    """A token says `user` or `user/role/plan`; `key-…:user` is an API key."""
     if token == "bad":
         raise CommandError(ErrorCode.UNAUTHORIZED, "This is no token")
     user, role, plan = [*token.split("/"), "", ""][:3]
     scopes = frozenset({"read"}) if user.startswith("key") else None
     return Identity(
-        user="7" if scopes else user,
+        user=user.partition(":")[2] if scopes else user,
         role=Role(role or "user"),
         plan=Plan(plan or "free"),
         token_id=user,
@@ -142,8 +142,8 @@ async def test_users_and_keys_and_addresses_are_counted_apart() -> None:
         for token, address in (
             ("7", "203.0.113.7"),
             ("8", "203.0.113.7"),
-            ("key-1", "203.0.113.7"),
-            ("key-2", "203.0.113.7"),
+            ("key-1:9", "203.0.113.7"),
+            ("key-2:10", "203.0.113.7"),
             ("", "203.0.113.7"),
             ("", "203.0.113.8"),
             ("", "2001:db8:0:1::1"),
@@ -153,6 +153,12 @@ async def test_users_and_keys_and_addresses_are_counted_apart() -> None:
             assert (await client.get(path, token, address)).status == 200, (token, address)
             assert (await client.get(path, token, address)).status == 429, (token, address)
         assert (await client.get("/open", address="2001:db8:0:1:9:9:9:9")).status == 429
+
+
+async def test_keys_count_against_their_users_requests() -> None:
+    async with limited(requests=2) as client:
+        answers = [(await client.get("/read", token)).status for token in ("key-1:7", "key-2:7", "key-3:7", "7")]
+        assert answers == [200, 200, 429, 429]
 
 
 @pytest.mark.parametrize("token", ["", "bad"])

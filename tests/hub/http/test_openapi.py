@@ -79,6 +79,10 @@ class Handlers:
         """Change one."""
         raise NotImplementedError
 
+    async def marked(self, call: Call) -> Thing:
+        """Do what `GET others` says."""
+        raise NotImplementedError
+
     async def page(self, call: Call) -> HTMLResponse:
         """A page."""
         raise NotImplementedError
@@ -192,7 +196,7 @@ def test_a_redirect_says_where_to() -> None:
 @pytest.mark.parametrize(
     ("options", "security"),
     [
-        ({"access": Access.PUBLIC}, [{}, {"token": []}]),
+        ({"access": Access.PUBLIC}, []),
         ({}, [{"token": []}]),
         ({"scope": "market"}, [{"token": []}, {"key": ["market"]}]),
         ({"access": Access.ADMIN, "scope": "market"}, [{"token": []}]),
@@ -206,18 +210,55 @@ def test_it_is_told_who_may_call(options: Any, security: Any) -> None:
 @pytest.mark.parametrize(
     ("place", "options", "statuses"),
     [
-        (("GET", "/things", "many"), {"access": Access.PUBLIC}, {400, 401, 429, 500, 503}),
+        (("GET", "/things", "many"), {"access": Access.PUBLIC}, {400, 429, 500, 503}),
+        (
+            ("GET", "/things", "many"),
+            {"access": Access.PUBLIC, "errors": (ErrorCode.UNAUTHORIZED,)},
+            {400, 401, 429, 500, 503},
+        ),
         (("GET", "/things", "many"), {}, {400, 401, 403, 429, 500, 503}),
         (("GET", "/things/{id}", "many"), {}, {400, 401, 403, 404, 429, 500, 503}),
         (("POST", "/things", "make"), {"errors": (ErrorCode.CONFLICT,)}, {400, 401, 403, 409, 422, 429, 500, 503}),
     ],
-    ids=["public", "tokens", "path", "body"],
+    ids=["public", "refused", "tokens", "path", "body"],
 )
 def test_every_failure_is_told_with_its_status(place: Any, options: Any, statuses: set[int]) -> None:
     answers = operation(*place, **options)["responses"]
     assert {int(status) for status in answers} - {200} == statuses
-    assert answers["401"]["description"] == "Unauthorized: `UNAUTHORIZED`, `TOKEN_EXPIRED`"
+    if 401 in statuses:
+        assert answers["401"]["description"] == "Unauthorized: `UNAUTHORIZED`, `TOKEN_EXPIRED`"
     assert answers["429"]["headers"].keys() >= {"Retry-After", "X-Request-ID", "RateLimit"}
+
+
+def test_a_failure_has_just_the_codes_that_come_with_its_status() -> None:
+    document = described("GET", "/things/{id}", "many", errors=(ErrorCode.INVALID_SYMBOL,))
+    answers = document["paths"][f"{PREFIX}/things/{{id}}"]["get"]["responses"]
+    codes = {}
+    for status in set(answers) - {"200"}:
+        name = answers[status]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        failure = document["components"]["schemas"][name]
+        codes[status] = failure["properties"]["error"]["properties"]["code"]["enum"]
+    assert codes == {
+        "400": ["BAD_REQUEST"],
+        "401": ["UNAUTHORIZED", "TOKEN_EXPIRED"],
+        "403": ["PERMISSION_DENIED"],
+        "404": ["INVALID_SYMBOL", "NOT_FOUND"],
+        "429": ["RATE_LIMITED"],
+        "500": ["INTERNAL"],
+        "503": ["NOT_AVAILABLE"],
+    }
+
+
+def test_a_page_s_form_has_its_fields() -> None:
+    told = operation("POST", handler="page", form=("token", "password"))
+    (media,) = told["requestBody"]["content"].items()
+    assert media[0] == "application/x-www-form-urlencoded"
+    assert media[1]["schema"]["required"] == list(media[1]["schema"]["properties"]) == ["token", "password"]
+    assert "422" in told["responses"]
+
+
+def test_a_summary_has_no_markup() -> None:
+    assert operation(handler="marked")["summary"] == "Do what GET others says"
 
 
 @pytest.mark.parametrize(("given", "told"), [(None, "/"), ("https://hub.example.com", "https://hub.example.com")])

@@ -76,7 +76,8 @@ def test_a_query_is_read_with_its_defaults() -> None:
         ("order=up", "`?order`"),
         ("deep=perhaps", "`?deep`"),
         (f"sort={'x' * 33}", "`?sort`"),
-        ("nonsense=1", "`nonsense`"),
+        ("nonsense=1", "There is no parameter `?nonsense`"),
+        ("page=x&nonsense=1", "`?nonsense`"),
         ("page=1&page=2", "once"),
     ],
 )

@@ -15,7 +15,7 @@ from auth.permissions import Permissions
 from auth.plans import Plans
 from channels.channel import ChannelNames
 from channels.fanout import Fanout
-from channels.namespace import Namespaces
+from channels.namespace import Namespace, Namespaces, Policy
 from channels.registry import Registry
 from hub.sockets.codec import JSON
 from hub.sockets.frames import frames_in
@@ -27,7 +27,7 @@ from tests.channels.brokers import FaultyBroker
 from tests.channels.clock import jumping, turns
 from tests.channels.transports import Pipe
 
-NAMES = ChannelNames(Namespaces())
+IDEAS = Namespace(name="ideas", policy=Policy.LOG, message_type="ideas:new", history_size=10, history_age_s=60)
 TABLE = {"free": {"default": "15m", "channels": 3}}
 
 
@@ -37,11 +37,12 @@ class House:
     def __init__(self) -> None:
         self.broker = FaultyBroker()
         self.registry = Registry(self.broker, Fanout(0.010))
+        self.names = ChannelNames(Namespaces())
         self.plans = Plans.read(TABLE)
         self.services = Services(
             registry=self.registry,
             broker=self.broker,
-            names=NAMES,
+            names=self.names,
             verify=_no_token,
             known_symbol=lambda _: True,
             permissions=Permissions(self.plans),
@@ -133,6 +134,33 @@ async def test_the_client_is_told_of_another_plan_once_it_counts_and_of_nothing_
         house.rights.put([member.session])
         await turns()
         assert member.told("entitled") == []
+
+
+@jumping
+async def test_whoever_hears_something_else_after_the_plans_have_changed_is_told_and_nobody_else() -> None:
+    async with open_house() as house:
+        late, other = house.session(), house.session()
+        await late.say("subscribe", channel="market:TCS")
+        await other.say("subscribe", channel="chat:a")
+        for table in ({"free": {"default": "realtime"}}, TABLE, {"free": {"default": "none"}}):
+            house.plans.replace(Plans.read(table))
+            house.rights.put([late.session, other.session])
+            await turns()
+            assert late.told("entitled") == [{"type": "entitled", "plan": "free", "role": "user"}]
+            assert other.told("entitled") == []
+
+
+@jumping
+async def test_a_namespace_that_is_taken_out_ends_by_the_server_and_not_for_want_of_rights() -> None:
+    async with open_house() as house:
+        house.names.replace(Namespaces((*Namespaces(), IDEAS)))
+        member = house.session(Plan.PRO)
+        await member.say("subscribe", channels=["ideas:a", "market:TCS"])
+        house.names.replace(Namespaces())
+        house.rights.put([member.session])
+        await turns()
+        assert [(one["channel"], one["code"]) for one in member.told("unsubscribed")] == [("ideas:a", 2000)]
+        assert member.heard == {NOW}
 
 
 @jumping
