@@ -1,7 +1,7 @@
 """Changes of users' plans and roles: kept in the database, known to every process by heart, told on at once.
 
 A token says what its bearer was entitled to when it was issued. What has been changed since stands here and counts
-over it, so that an upgrade or a dismissal waits for no new token. Over what somebody else's login says it counts always.
+over it, so that an upgrade or a dismissal waits for no new token; over what somebody else's login says, always.
 """
 
 import time

@@ -79,7 +79,8 @@ class Journal(ABC, Generic[Entry]):
         except ValueError as exc:
             if row["id"] not in self._unreadable:
                 self._unreadable.add(row["id"])
-                log.error("journal.unreadable", extra={"table": self.table.name, "id": row["id"], "why": str(exc)})
+                extra = {"table": self.table.name, "id": row["id"], "why": str(exc)}
+                log.error("journal.unreadable", extra=extra)  # noqa: TRY400 - of another release, and no bug
             return
         self.apply(entry)
 

@@ -47,7 +47,7 @@ _MANY = (ErrorCode.UNKNOWN_CHANNEL, ErrorCode.INVALID_SYMBOL, ErrorCode.LIMIT_EX
 
 
 class ChartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of `GET chart/:symbol`: the last `days` days that have candles, the last `limit` of these, before `to`.
+    """The query of `GET market/chart/{symbol}`: the last `days` days that have candles, the last `limit` of these, before `to`.
 
     Without either it is one day.
     """
@@ -60,7 +60,7 @@ class ChartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class IndicatorsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of `GET indicators/:symbol`."""
+    """The query of `GET market/indicators/{symbol}`."""
 
     tf: Timeframe = "1h"
     names: Annotated[str, Meta(max_length=1000)] = "rsi,macd"
@@ -68,7 +68,7 @@ class IndicatorsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class PriceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of `GET prices/:symbol`."""
+    """The query of `GET market/prices/{symbol}`."""
 
     exchange: ExchangeText | None = None
 

@@ -83,7 +83,7 @@ class SignalBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ChangesBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `PUT signals/:id`: what is to change. `close_price` goes with the status CLOSED."""
+    """The body of `PUT signals/{id}`: what is to change. `close_price` goes with the status CLOSED."""
 
     confidence: Confidence | UnsetType = UNSET
     entry_price: PositiveDecimal | UnsetType | None = UNSET

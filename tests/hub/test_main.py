@@ -190,6 +190,8 @@ async def test_publishing_finds_a_hub_that_listens_on_ipv6(
 
 def test_who_starts_it_is_told_where_to_read_and_where_letters_go() -> None:
     with HubProcess() as process:
+        os.kill(process.pid, signal.SIGTERM)
+        process.wait()
         output = process.log()
     assert re.search(rf"^  docs        http://localhost:{process.port}/docs$", output, re.MULTILINE)
     assert re.search(r"^  mail        written to \S*data/outbox$", output, re.MULTILINE)
