@@ -47,9 +47,9 @@ _MANY = (ErrorCode.UNKNOWN_CHANNEL, ErrorCode.INVALID_SYMBOL, ErrorCode.LIMIT_EX
 
 
 class ChartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of `GET market/chart/{symbol}`: the last `days` days that have candles, the last `limit` of these, before `to`.
+    """The query of `GET market/chart/{symbol}`.
 
-    Without either it is one day.
+    The last `days` days that have candles, the last `limit` of these, before `to`. Without either it is one day.
     """
 
     tf: Timeframe = "1h"

@@ -244,12 +244,12 @@ async def test_signals_are_found_by_when_they_were_given(hub: Hub) -> None:
         ("?timeframe=2h", "`?timeframe`"),
         ("?from=tomorrow", "`?from`"),
         ("?to=1e9", "`?to`"),
-        ("?since=2024-01-01", "`since`"),
+        ("?since=2024-01-01", "`?since`"),
         ("?status=ACTIVE&status=CLOSED", "once"),
-        ("/1?full=true", "`full`"),
+        ("/1?full=true", "`?full`"),
         ("/stats/daily?days=0", "`?days`"),
         ("/stats/daily?days=367", "`?days`"),
-        ("/stats/daily?from=2024-01-01", "`from`"),
+        ("/stats/daily?from=2024-01-01", "`?from`"),
     ],
 )
 async def test_a_wrong_query_is_refused_with_its_place(planned: Hub, query: str, where: str) -> None:
