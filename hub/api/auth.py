@@ -181,7 +181,7 @@ class AuthApi:
     async def register(self, call: Call, body: RegisterBody) -> Reply[LoggedIn]:
         """Make an account and log in.
 
-        A link to verify the address goes out by mail; until it is used nothing else is sent there.
+        A link to verify the address goes out by mail; until it is used only what is asked for is sent there.
         """
         people = self._people
         people.post.admit()

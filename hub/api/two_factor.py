@@ -106,8 +106,8 @@ class TwoFactorApi:
     async def verify(self, call: Call, body: VerifyBody) -> Reply[LoggedIn | EnabledView]:
         """Give the code that a login asks for, or the first one of a new authenticator.
 
-        With `challenge` the answer is tokens, as of a login. Without one the bearer's second factor is switched on,
-        and the answer holds the recovery codes.
+        With `challenge` the answer is tokens, as of a login. Without one it needs a token, whose bearer's second factor
+        is switched on, and the answer holds the recovery codes.
         """
         if body.challenge is not None:
             return await self._logins.by_second_factor(call, body.challenge, body.code, cookie=body.cookie)
