@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PEERS  := .venv-bench
-# Test files side by side; each worker has servers of its own. `make test WORKERS=0` runs all in one process.
+# Test files side by side; each worker has servers of its own. `make test WORKERS=0` runs all in one process. Workers must
+# name the same tests, so a set in a test's name may not be written in another order by each: hence the seed.
 WORKERS ?= 2
 
 .DEFAULT_GOAL := run
@@ -29,7 +30,7 @@ run: $(VENV)/.run
 	@$(BIN)/python -m hub
 
 test: $(VENV)/.test
-	$(BIN)/python -W error -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	PYTHONHASHSEED=0 $(BIN)/python -W error -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -191,7 +191,7 @@ SCOPES = {
 }
 
 
-@pytest.mark.parametrize(("asked", "enough"), SCOPES.items(), ids=str)
+@pytest.mark.parametrize(("asked", "enough"), SCOPES.items(), ids=[f"{action} {place}" for action, place in SCOPES])
 @pytest.mark.parametrize("scope", Scope)
 def test_a_key_may_what_its_scope_is_for(asked: tuple[Action, str | None], enough: set[Scope], scope: Scope) -> None:
     action, name = asked
