@@ -16,9 +16,9 @@ from urllib.parse import quote
 import msgspec
 
 from notifiers.errors import OutcomeUnknown, Refused
-from notifiers.letters import MAIL_VALUES, SMS_VALUES, Letter, MailKind, Sms, SmsKind, Writer, check
-from notifiers.mail import FileMailer, Mailer, Sender, SmtpMailer, sender_of
-from notifiers.sms import FileTexter, Texter, TwilioTexter
+from notifiers.providers.mail import FileMailer, Mailer, Sender, SmtpMailer, sender_of
+from notifiers.providers.sms import FileTexter, Texter, TwilioTexter
+from notifiers.wording.letters import MAIL_VALUES, SMS_VALUES, Letter, MailKind, Sms, SmsKind, Writer, check
 from schemas.durations import Seconds
 from schemas.errors import SettingsError, Unavailable
 from schemas.settings import Settings
@@ -97,7 +97,7 @@ class Post:
             raise Unavailable("the post", "too much is waiting to be sent")
 
     def mail(self, kind: str, to: str, language: str | None, *, name: str = "", **values: str) -> None:
-        """Have a letter sent soon; see `notifiers.letters` for the kinds and what each needs.
+        """Have a letter sent soon; see `notifiers.wording.letters` for the kinds and what each needs.
 
         A letter with a link needs `token` instead of the link. Raises TypeError or ValueError for a wrong kind or
         values, Unavailable as `admit` does.

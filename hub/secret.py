@@ -69,3 +69,22 @@ def public_key_pem(setting: str) -> str:
     if "-----BEGIN" not in pem or "PRIVATE KEY-----" in pem:
         raise SettingsError(["JWT_PUBLIC_KEY: the key file holds no PEM of a public key"])
     return pem
+
+
+def private_key_pem(setting: Secret, name: str) -> Secret:
+    """What a setting of that name means: itself where it is a PEM, else what the file of that path holds. Blocks.
+
+    Raises SettingsError for a file that can't be read or holds no private key.
+    """
+    text = setting.reveal()
+    if text.startswith("-----BEGIN"):
+        return setting
+    try:
+        pem = Path(text).expanduser().read_text(encoding="ascii").strip() + "\n"
+    except OSError as exc:
+        raise SettingsError([f"{name}: the key file can't be read: {exc.strerror}"]) from exc
+    except UnicodeDecodeError:
+        pem = ""
+    if "PRIVATE KEY-----" not in pem:
+        raise SettingsError([f"{name}: the key file holds no PEM of a private key"])
+    return Secret(pem)

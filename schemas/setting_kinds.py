@@ -239,6 +239,15 @@ def _pem_or_path(text: str) -> str:
     return pem
 
 
+def _private_pem_or_path(text: str) -> Secret:
+    if "-----BEGIN" not in text:
+        return Secret(text.strip())
+    pem = text.replace("\\n", "\n").strip() + "\n"
+    if not re.match(r"-----BEGIN (?:RSA |EC )?PRIVATE KEY-----\n.*\n-----END ", pem, re.DOTALL):
+        raise ValueError("expected a whole PEM from -----BEGIN PRIVATE KEY----- to its END line, or a path")
+    return Secret(pem)
+
+
 def _phrase(text: str) -> str:
     return text
 
@@ -259,6 +268,7 @@ PREFIX = Kind(words="text", parse=_prefix)
 WEB_URL = Kind(words="URL", parse=_web_url)
 NETWORKS = Kind(words="addresses and networks, comma separated", parse=_networks)
 ORIGINS = Kind(words="origins, comma separated, or `*`", parse=_origins)
+PRIVATE_KEY = Kind(words="PEM, or the path of one", parse=_private_pem_or_path, secret=True)
 PUBLIC_KEY = Kind(words="PEM, or the path of one", parse=_pem_or_path, secret=True)
 """No secret, but whoever pastes the wrong half of a pair must not see it in a message."""
 REDIS_URL = _server_url("redis", "rediss", "redis+cluster", "rediss+cluster", several="+cluster")

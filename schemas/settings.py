@@ -30,6 +30,7 @@ LIMITS = "Limits"
 SOURCES = "Prices"
 EMAIL = "E-mail"
 PHONE = "SMS and voice"
+PUSH = "Push and webhooks"
 SERVICES = "Other services"
 LOGGING = "Logging"
 TIMING = "Timing"
@@ -365,6 +366,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "The sender of all mail, `Name <address>`; the name is the service's. Required with `SMTP_HOST`.",
         ),
     ]
+    dkim_selector: Annotated[
+        str | None,
+        _means("DKIM_SELECTOR", "", EMAIL, kinds.TEXT, "Sign mail by DKIM under this selector of the sender's domain."),
+    ]
+    dkim_private_key: Annotated[
+        Secret | None,
+        _means("DKIM_PRIVATE_KEY", "", EMAIL, kinds.PRIVATE_KEY, "The RSA or Ed25519 key for that."),
+    ]
     twilio_account_sid: Annotated[
         str | None,
         _means(
@@ -398,6 +407,66 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             PHONE,
             kinds.WEB_URL,
             "Another address of the API. Empty: Twilio's own.",
+        ),
+    ]
+    voice_calls_per_second: Annotated[
+        int,
+        _means(
+            "VOICE_CALLS_PER_SECOND",
+            "1",
+            PHONE,
+            kinds.integer(1, 1000),
+            "How many calls Twilio begins in a second for this account, all processes together.",
+        ),
+    ]
+    dlt_file: Annotated[
+        Path | None,
+        _means(
+            "DLT_FILE",
+            "",
+            PHONE,
+            kinds.PATH,
+            "A TOML file of the SMS templates registered for India (DLT). Empty: SMS go out as they are written.",
+        ),
+    ]
+    vapid_private_key: Annotated[
+        Secret | None,
+        _means(
+            "VAPID_PRIVATE_KEY",
+            "",
+            PUSH,
+            kinds.PRIVATE_KEY,
+            "The P-256 key that push messages to browsers are signed with. Empty: one is made and kept in `DATA_DIR`.",
+        ),
+    ]
+    vapid_subject: Annotated[
+        str | None,
+        _means(
+            "VAPID_SUBJECT",
+            "",
+            PUSH,
+            kinds.TEXT,
+            "`mailto:` or `https:` address where push services reach whoever runs this. Empty: the sender of mail.",
+        ),
+    ]
+    fcm_credentials_file: Annotated[
+        Path | None,
+        _means(
+            "FCM_CREDENTIALS_FILE",
+            "",
+            PUSH,
+            kinds.PATH,
+            "The JSON file of a Google service account, to reach Android and iOS through Firebase. Empty: not at all.",
+        ),
+    ]
+    webhook_networks: Annotated[
+        tuple[str, ...],
+        _means(
+            "WEBHOOK_NETWORKS",
+            "",
+            PUSH,
+            kinds.NETWORKS,
+            "Private addresses and networks that users' webhooks may reach all the same, by http too.",
         ),
     ]
     ml_service_url: Annotated[
@@ -486,6 +555,8 @@ _OURS_ALONE = ("JWT_", "RATE_LIMIT_", "NAMESPACES_", "REPLAY_", "FLUSH_", "SIMUL
 _NEEDS = (
     ("SMTP_HOST", "SMTP_FROM"),
     ("SMTP_USER", "SMTP_PASSWORD"),
+    ("DKIM_SELECTOR", "DKIM_PRIVATE_KEY"),
+    ("DKIM_PRIVATE_KEY", "DKIM_SELECTOR"),
     ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN"),
     ("OIDC_ISSUER", "OIDC_CLIENT_ID"),
 )

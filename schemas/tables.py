@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -369,3 +370,240 @@ audit_anchors = Table(
     Column("pruned_at", BigInteger, nullable=False),
 )
 """Where each level's chain begins, since what was older has been pruned."""
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("user_id", String(128), nullable=False),
+    Column("exchange", String(16), nullable=False),
+    Column("symbol", String(64), nullable=False),
+    Column("shard", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("status_reason", String(64)),
+    Column("version", Integer, nullable=False),
+    Column("condition", Text, nullable=False),
+    Column("tree", Text, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("channels", Text, nullable=False),
+    Column("name", String(100)),
+    Column("message", Text),
+    Column("language", String(2)),
+    Column("delay_s", Integer, nullable=False),
+    Column("baseline", Text),
+    Column("state", LargeBinary),
+    Column("fired", Integer, nullable=False),
+    Column("last_fired_ms", BigInteger),
+    Column("expires_at_ms", BigInteger),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+    Index(None, "shard", "status", "id"),
+    Index(None, "user_id", "status", "id"),
+    Index(None, "exchange", "symbol"),
+    sqlite_autoincrement=True,
+)
+"""Alerts, those that were deleted too: they are only marked, since what fired refers to them.
+
+`condition` is the canonical text of `tree` (JSON of `notifiers.conditions.tree`), `options` JSON of
+`notifiers.alerts.alert.Options`, `channels` a JSON list. `version` grows with every change of its owner's. `state` is
+the engine's own, and so are `fired` (how often) and `last_fired_ms`. `delay_s`: as late as its owner's prices are.
+"""
+
+alert_changes = Table(
+    "alert_changes",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("shard", Integer, nullable=False),
+    Column("alert_id", Id, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Index(None, "shard", "id"),
+    sqlite_autoincrement=True,
+)
+"""That an alert was made, changed or ended, for the engine that has its shard; pruned after an hour."""
+
+alert_tracks = Table(
+    "alert_tracks",
+    metadata,
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("source", String(128), primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+    Column("updated_at_ms", BigInteger, nullable=False),
+)
+"""How far a shard's engine has come with each source of samples, `NSE:TCS` or `5m:NSE:TCS`."""
+
+alert_shards = Table(
+    "alert_shards",
+    metadata,
+    Column("shard", Integer, primary_key=True, autoincrement=False),
+    Column("owner", String(32)),
+    Column("fence", BigInteger, nullable=False),
+    Column("lease_until_ms", BigInteger, nullable=False),
+)
+"""Which engine has which shard, by the database's own clock.
+
+`fence` grows with every owner, and who shows an older one can't write.
+"""
+
+alert_engines = Table(
+    "alert_engines",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("seen_at_ms", BigInteger, nullable=False),
+)
+"""The engines that live, among whom the shards are shared out."""
+
+triggers = Table(
+    "triggers",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("alert_id", Id, ForeignKey("alerts.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("reason", String(32)),
+    Column("user_id", String(128), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("received_at_ms", BigInteger, nullable=False),
+    Column("evaluated_at_ms", BigInteger, nullable=False),
+    Column("enqueued_at_ms", BigInteger, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("acknowledged_at_ms", BigInteger),
+    Column("acknowledged_by", String(16)),
+    Index("uq_triggers_alert_id_kind_number", "alert_id", "kind", "number", unique=True),
+    Index(None, "user_id", "id"),
+    sqlite_autoincrement=True,
+)
+"""What fired (`kind` fired), what would have but for `reason` (suppressed), and tests; `facts` says why, in JSON.
+
+`number` counts an alert's rows of one kind from 1; times: of the exchange, of its arrival, of the evaluation, of this
+row.
+"""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("trigger_id", Id, ForeignKey("triggers.id")),
+    Column("alert_id", Id),
+    Column("user_id", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("endpoint", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("priority", Integer, nullable=False),
+    Column("due_at_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("unless_acknowledged", Boolean, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("lease_token", String(32)),
+    Column("lease_until_ms", BigInteger),
+    Column("provider", String(16)),
+    Column("provider_id", String(128)),
+    Column("provider_status", String(32)),
+    Column("cost", Integer, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("sent_at_ms", BigInteger),
+    Column("finished_at_ms", BigInteger),
+    Index(
+        "ix_deliveries_due",
+        "priority",
+        "due_at_ms",
+        sqlite_where=text("status = 'queued'"),
+        postgresql_where=text("status = 'queued'"),
+    ),
+    Index(
+        "ix_deliveries_leased",
+        "lease_until_ms",
+        sqlite_where=text("lease_token IS NOT NULL"),
+        postgresql_where=text("lease_token IS NOT NULL"),
+    ),
+    Index(
+        "ix_deliveries_awaited",
+        "sent_at_ms",
+        sqlite_where=text("status IN ('accepted', 'sent', 'unknown')"),
+        postgresql_where=text("status IN ('accepted', 'sent', 'unknown')"),
+    ),
+    Index(None, "alert_id", "id"),
+    Index(None, "trigger_id"),
+    Index(None, "user_id", "channel", "sent_at_ms"),
+    Index(None, "provider_id"),
+    sqlite_autoincrement=True,
+)
+"""What is to reach one person by one channel, and how far it has come; see `notifiers.outbox.delivery`.
+
+`endpoint` names one of several of the kind (a browser, a webhook), empty for the person's only one. `cost` counts
+what a budget counts: segments of an SMS.
+"""
+
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("delivery_id", Id, ForeignKey("deliveries.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("provider", String(16), nullable=False),
+    Column("provider_id", String(128)),
+    Column("reason", String(64)),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("finished_at_ms", BigInteger),
+    Index("uq_delivery_attempts_delivery_id_number", "delivery_id", "number", unique=True),
+    sqlite_autoincrement=True,
+)
+"""Each time that a provider was asked. The row is committed before the question goes out."""
+
+provider_reports = Table(
+    "provider_reports",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("received_at_ms", BigInteger, nullable=False),
+)
+"""Reports of providers' that were taken, so that each counts once; pruned after a while."""
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("channel", String(16), primary_key=True),
+    Column("address_hash", String(64), primary_key=True),
+    Column("reason", String(64), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+"""Addresses that must not be written to: they don't exist, or whose they are said stop."""
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("user_id", String(128), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("previous_secret", Text),
+    Column("previous_until_ms", BigInteger),
+    Column("status", String(16), nullable=False),
+    Column("status_reason", String(64)),
+    Column("failing_since_ms", BigInteger),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Index(None, "user_id"),
+    sqlite_autoincrement=True,
+)
+"""Where users' own servers want to be told; the secrets that sign are sealed."""
+
+corporate_actions = Table(
+    "corporate_actions",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("exchange", String(16), nullable=False),
+    Column("symbol", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("numerator", BigInteger, nullable=False),
+    Column("denominator", BigInteger, nullable=False),
+    Column("policy", String(16), nullable=False),
+    Column("ex_date", Date, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("created_by", String(128), nullable=False),
+    Index("uq_corporate_actions_once", "exchange", "symbol", "ex_date", "kind", unique=True),
+    sqlite_autoincrement=True,
+)
+"""Splits, bonuses and dividends that alerts were adjusted for: prices times numerator / denominator."""

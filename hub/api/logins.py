@@ -11,7 +11,7 @@ from hub.api.account_views import LoggedIn, SecondFactorWanted, account_view
 from hub.api.people import People
 from hub.api.trail import event
 from hub.http.endpoint import Call, Reply
-from notifiers.letters import device_of
+from notifiers.wording.letters import device_of
 from schemas.errors import CommandError, ErrorCode
 from schemas.phrases import translatable
 

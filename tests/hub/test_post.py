@@ -10,9 +10,9 @@ import pytest
 
 from hub.post import Post, base_url_of, mailer_of, post_of, sender_of, texter_of
 from notifiers.errors import OutcomeUnknown, Refused
-from notifiers.letters import Letter, Sms, Writer
-from notifiers.mail import FileMailer, SmtpMailer
-from notifiers.sms import FileTexter, TwilioTexter
+from notifiers.providers.mail import FileMailer, SmtpMailer
+from notifiers.providers.sms import FileTexter, TwilioTexter
+from notifiers.wording.letters import Letter, Sms, Writer
 from schemas.errors import SettingsError, Unavailable
 from schemas.settings import load
 from tests.hub.live import until

@@ -23,13 +23,13 @@ from twilio.http.response import Response  # type: ignore[import-untyped]
 from twilio.rest import Client  # type: ignore[import-untyped]
 
 from notifiers.errors import OutcomeUnknown, Refused
-from notifiers.files import Outbox
-from notifiers.letters import Sms
+from notifiers.providers.files import Outbox
+from notifiers.wording.letters import Sms
 from schemas.durations import Seconds
 from schemas.errors import Unavailable
 from schemas.secret import Secret
 
-log = logging.getLogger("tickhub.notifiers.sms")
+log = logging.getLogger("tickhub.notifiers.providers.sms")
 
 MAX_ANSWER_BYTES = 256 * 1024
 VALID_FOR_S = 600

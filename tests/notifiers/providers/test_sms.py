@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from notifiers.errors import OutcomeUnknown, Refused
-from notifiers.letters import Sms
-from notifiers.sms import MAX_ANSWER_BYTES, FileTexter, TwilioTexter
+from notifiers.providers.sms import MAX_ANSWER_BYTES, FileTexter, TwilioTexter
+from notifiers.wording.letters import Sms
 from schemas.errors import Unavailable
 from schemas.secret import Secret
-from tests.notifiers.twilio_server import TwilioServer
+from tests.notifiers.providers.twilio_server import TwilioServer
 
 SMS = Sms(id="t_1", kind="login_code", to="+919876543210", text="493027: कोड", language="hi")
 
@@ -109,7 +109,7 @@ async def test_neither_number_nor_text_is_logged(caplog: pytest.LogCaptureFixtur
 
 
 async def test_texts_go_to_files(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "tickhub.notifiers.sms")
+    caplog.set_level(logging.INFO, "tickhub.notifiers.providers.sms")
     files = FileTexter(tmp_path / "outbox")
     names = [await files.send(SMS), await files.send(SMS)]
     (path,) = (tmp_path / "outbox").iterdir()

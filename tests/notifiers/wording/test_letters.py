@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from auth.identity import LANGUAGES
-from notifiers.letters import (
+from notifiers.wording.letters import (
     MAIL_VALUES,
     SMS_VALUES,
     Letter,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from notifiers.files import Outbox
+from notifiers.providers.files import Outbox
 from schemas.errors import Unavailable
 
 

@@ -14,12 +14,12 @@ import msgspec
 import pytest
 
 from notifiers.errors import Refused
-from notifiers.letters import Letter, MailKind, Writer
-from notifiers.mail import FileMailer, Mailer, Sender, SmtpMailer, message_of, recipient_of, sender_of
+from notifiers.providers.mail import FileMailer, Mailer, Sender, SmtpMailer, message_of, recipient_of, sender_of
+from notifiers.wording.letters import Letter, MailKind, Writer
 from schemas.errors import Unavailable
 from schemas.secret import Secret
 from tests.feeds.tls import self_signed
-from tests.notifiers.smtp_server import SmtpServer
+from tests.notifiers.providers.smtp_server import SmtpServer
 
 SENDER = Sender("Acme मार्केट", "no-reply@acme.example")
 WRITER = Writer("Acme", "acme.example")
@@ -134,7 +134,7 @@ async def test_closing_twice_is_safe(twin: Twin) -> None:
 async def test_files_are_named_by_what_they_are_and_closed_to_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, "tickhub.notifiers.mail")
+    caplog.set_level(logging.INFO, "tickhub.notifiers.providers.mail")
     mailer = FileMailer(tmp_path / "data" / "outbox", SENDER)
     await mailer.send(letter(number=1))
     await mailer.send(letter(number=2))
@@ -266,7 +266,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_taken(
 ) -> None:
     server_tls, _ = self_signed(tmp_path)
     async with SmtpServer(tls=server_tls) as server:
-        monkeypatch.setattr("notifiers.mail.IMPLICIT_TLS_PORT", server.port)
+        monkeypatch.setattr("notifiers.providers.mail.IMPLICIT_TLS_PORT", server.port)
         with pytest.raises(Unavailable):
             await SmtpMailer(
                 "127.0.0.1", server.port, SENDER, tls=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), timeout_s=5
@@ -277,7 +277,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_taken(
 async def test_port_465_speaks_tls_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server_tls, client_tls = self_signed(tmp_path)
     async with SmtpServer(tls=server_tls) as server:
-        monkeypatch.setattr("notifiers.mail.IMPLICIT_TLS_PORT", server.port)
+        monkeypatch.setattr("notifiers.providers.mail.IMPLICIT_TLS_PORT", server.port)
         mailer = SmtpMailer("127.0.0.1", server.port, SENDER, tls=client_tls)
         await mailer.send(letter())
         assert server.mails[0].encrypted
@@ -285,7 +285,7 @@ async def test_port_465_speaks_tls_from_the_start(tmp_path: Path, monkeypatch: p
 
 
 async def test_a_login_is_not_sent_in_the_open_to_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notifiers.mail._is_loopback", lambda _: False)
+    monkeypatch.setattr("notifiers.providers.mail._is_loopback", lambda _: False)
     async with SmtpServer() as server:
         server.offer_auth = True
         with pytest.raises(Unavailable, match="TLS"):

@@ -18,13 +18,13 @@ import aiosmtplib
 import msgspec
 
 from notifiers.errors import Refused
-from notifiers.files import Outbox
-from notifiers.letters import Letter, one_line
+from notifiers.providers.files import Outbox
+from notifiers.wording.letters import Letter, one_line
 from schemas.durations import Seconds
 from schemas.errors import Unavailable
 from schemas.secret import Secret
 
-log = logging.getLogger("tickhub.notifiers.mail")
+log = logging.getLogger("tickhub.notifiers.providers.mail")
 
 IMPLICIT_TLS_PORT = 465
 MAX_IDLE = 4

@@ -1,0 +1,1 @@
+"""The role `alerts`: prices to the engine, what it fires to the database."""

@@ -1,0 +1,1 @@
+"""The role `notifiers`: deliveries to the providers."""

@@ -1,0 +1,1 @@
+"""What an alert waits for, as text, as JSON and in words. Pure."""

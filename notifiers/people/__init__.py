@@ -1,0 +1,1 @@
+"""Who may be reached how, and when."""
