@@ -190,6 +190,8 @@ def children(node: Node) -> tuple[Node, ...]:
             below = (node.term,)
         case Then():
             below = (node.first, node.second)
+        case Number() | Field() | Indicator() | Extreme():
+            pass
     return below
 
 
