@@ -175,10 +175,10 @@ class Sessions:
         async with writing(self._engine) as connection:
             return await self._end(connection, reason, sessions.c.id == session_id, sessions.c.user_id == user_id)
 
-    async def end_by(self, refresh_token: str, reason: str) -> list[Revocation]:
-        """End the session of a refresh token, of whichever generation. Raises TokenRefused for what is none."""
+    def whose(self, refresh_token: str) -> tuple[str, str]:
+        """User and session of a refresh token, of whichever generation. Raises TokenRefused for what is none."""
         claims = self._refresh.read(refresh_token)
-        return await self.end(claims.session, claims.user, reason)
+        return claims.user, claims.session
 
     async def end_all(self, user_id: str, reason: str, except_session: str | None = None) -> list[Revocation]:
         """End all of a user's sessions, or all but one; what is to be announced. `token_id` is the session's id."""

@@ -62,7 +62,7 @@ from hub.api.usage import UsageApi
 from hub.api.users import UsersApi
 from hub.encryption_keys import encryption_keys
 from hub.housekeeping import Housekeeping
-from hub.http.client_address import client_address, networks
+from hub.http.client_address import Network, client_address
 from hub.http.dispatch import Areas, Dispatcher
 from hub.http.docs_page import Docs
 from hub.http.endpoint import Call, Endpoint, Reply
@@ -100,6 +100,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     """What a web process consists of below its API."""
 
     settings: Settings
+    trusted: tuple[Network, ...]
+    """The proxies that are believed."""
     secret: str
     engine: AsyncEngine
     broker: Broker
@@ -132,7 +134,6 @@ class HttpApi:
         """Reads files: blocks for some milliseconds. Raises SettingsError."""
         settings = ground.settings
         self._ground = ground
-        self._trusted = networks(settings.trusted_proxies)
         self._sealer = Sealer(encryption_keys(settings))
         self._audit = Audit(ground.engine, wall=time.time)
         self._post = post_of(settings)
@@ -359,4 +360,4 @@ class HttpApi:
         return self._ground.plans.of(identity.plan).requests
 
     def _address(self, request: Request) -> str:
-        return client_address(request.scope, self._trusted)
+        return client_address(request.scope, self._ground.trusted)

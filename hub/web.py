@@ -138,7 +138,7 @@ class Web:
             refusal=self._board.refusal,
             indicator_names=_indicator_names,
         )
-        trusted = networks(settings.trusted_proxies)
+        self._trusted = networks(settings.trusted_proxies)
         self.connections = Connections(
             self._services,
             redeem=self.standing.redeem,
@@ -148,7 +148,7 @@ class Web:
                 connections_per_user=settings.max_connections_per_user,
                 write_timeout_s=settings.write_timeout_s,
             ),
-            address_of=lambda scope: client_address(scope, trusted),
+            address_of=lambda scope: client_address(scope, self._trusted),
         )
         self._feeds_status = names.parse("status:feeds")
         self.metrics = metrics_of(self.connections, self.registry, self.fanout, broker)
@@ -212,6 +212,7 @@ class Web:
         broker = self._broker
         return Ground(
             settings=self._settings,
+            trusted=self._trusted,
             secret=secret,
             engine=self._engine,
             broker=broker,
@@ -263,7 +264,6 @@ class Web:
     def _app(self) -> Starlette:
         health = Health(checks=self._checks, facts=self._facts)
         page = Page(symbols=self._shown, demo_token=self._demo_token)
-        trusted = networks(self._settings.trusted_proxies)
         return _App(
             self.connections,
             routes=[
@@ -277,7 +277,7 @@ class Web:
             exception_handlers=EXCEPTION_HANDLERS,
             middleware=[
                 Middleware(RequestCounter, counts=self._requests),
-                *middleware(origins=self._settings.cors_origin, trusted=trusted),
+                *middleware(origins=self._settings.cors_origin, trusted=self._trusted),
             ],
         )
 

@@ -247,8 +247,12 @@ class AuthApi:
         token = body.refresh_token or people.cookie.read(call.request)
         if token is None:
             raise CommandError(ErrorCode.UNAUTHORIZED, "Expected `Authorization: Bearer` with a token")
-        await people.announce(await people.sessions.end_by(token, "logout"))
-        people.audit.note(event(call, "logout"))
+        user, session = people.sessions.whose(token)
+        if body.everywhere:
+            await people.announce(await people.sessions.end_all(user, "logout"))
+        else:
+            await people.announce(await people.sessions.end(session, user, "logout"))
+        people.audit.note(event(call, "logout", actor=user, target=session, everywhere=body.everywhere))
         return Reply(Nothing(), headers=people.cookie.cleared())
 
     # -- passwords ----------------------------------------------------------------------------------------------------

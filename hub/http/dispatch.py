@@ -103,10 +103,7 @@ class Dispatcher:
         public = endpoint.access is Access.PUBLIC
         try:
             token = credential(request)
-            if token is None:
-                identity = None
-            else:
-                identity = await self._verify(token)
+            identity = None if token is None else await self._verify(token)
         except CommandError:
             if public:
                 return None

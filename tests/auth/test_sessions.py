@@ -487,11 +487,11 @@ async def test_a_login_by_a_password_that_was_changed_meanwhile_comes_too_late(h
     assert await refused(house.start_with(user, account.credentials)) is Reason.ENDED
 
 
-async def test_a_refresh_token_of_any_generation_ends_its_session(house: House) -> None:
+async def test_a_refresh_token_of_any_generation_tells_whose_session_it_is(house: House) -> None:
     user = await house.person()
     first = await house.start(user)
     await house.refresh(first.refresh_token)
-    (ended,) = await house.sessions.end_by(first.refresh_token, "logout")
-    assert ended.token_id == first.session
-    assert await house.sessions.end_by(first.refresh_token, "logout") == []
-    assert await refused(house.sessions.end_by("x.y.z", "logout")) is Reason.MALFORMED
+    assert house.sessions.whose(first.refresh_token) == (user, first.session)
+    with pytest.raises(TokenRefused) as caught:
+        house.sessions.whose("x.y.z")
+    assert caught.value.reason is Reason.MALFORMED
