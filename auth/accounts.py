@@ -17,10 +17,13 @@ from auth.passwords import Passwords, check_password
 from auth.permissions import PLAN_RANK
 from auth.transactions import ConstraintBroken, reading, writing
 from schemas.errors import CommandError, ErrorCode
-from schemas.tables import accounts, api_keys, foreign_logins, preferences, push_subscriptions
+from schemas.tables import accounts, api_keys, foreign_logins, preferences, push_subscriptions, webhook_endpoints
 
 MAX_TEXT = 255
 """Characters of what is looked for, of an issuer, and of a subject, which in OpenID Connect has no more either."""
+
+_OF_USERS = (preferences, push_subscriptions, api_keys, webhook_endpoints)
+"""What serves users without an account too, and so refers to none."""
 
 _BY_ID = select(accounts).where(accounts.c.id == bindparam("user_id"))
 
@@ -257,7 +260,7 @@ class Accounts:
         if not is_account_id(user_id):
             return False
         async with writing(self._engine) as connection:
-            for table in (preferences, push_subscriptions, api_keys):  # they serve users without an account too
+            for table in _OF_USERS:
                 await connection.execute(delete(table).where(table.c.user_id == user_id))
             return bool((await connection.execute(delete(accounts).where(accounts.c.id == user_id))).rowcount)
 

@@ -25,6 +25,8 @@ MAX_NOTIFICATIONS = 16 * 1024
 MAX_DEPTH = 16
 """How deep objects and lists may be nested: what can just be encoded here might not be decoded elsewhere."""
 
+Edit = Callable[[dict[str, Any]], dict[str, Any]]
+
 _BY_USER = select(preferences).where(preferences.c.user_id == bindparam("user"))
 
 
@@ -48,7 +50,7 @@ class Preferences:
         """What the user wishes; of an unknown one, nothing."""
         async with reading(self._engine) as connection:
             row = (await connection.execute(_BY_USER, {"user": user_id})).one_or_none()
-        return Preference() if row is None else _preference(row)
+        return Preference() if row is None else preference_of(row)
 
     async def put(
         self,
@@ -78,7 +80,28 @@ class Preferences:
         fields = {name: value for name, value in given.items() if value is not UNSET}
         row = await self._update(user_id, fields) or await self._insert(user_id, fields)
         row = row or await self._update(user_id, fields)
-        return Preference() if row is None else _preference(row)
+        return Preference() if row is None else preference_of(row)
+
+    async def edit(self, user_id: str, edit: Edit) -> Preference:
+        """Change `notifications`, from what they are now to what `edit` makes of them: no other change gets lost.
+
+        Raises CommandError BAD_REQUEST as `put` does, and what `edit` raises.
+        """
+        try:
+            return await self._edit(user_id, edit)
+        except ConstraintBroken:  # another request made the row meanwhile
+            return await self._edit(user_id, edit)
+
+    async def _edit(self, user_id: str, edit: Edit) -> Preference:
+        async with writing(self._engine) as connection:
+            row = (await connection.execute(_BY_USER.with_for_update(), {"user": user_id})).one_or_none()
+            before: dict[str, Any] = {} if row is None else msgspec.json.decode(row.notifications)
+            fields = {"notifications": _encoded(edit(before)), "updated_at": int(self._wall())}
+            if row is None:
+                change: Any = insert(preferences).values({"user_id": user_id, **fields})
+            else:
+                change = update(preferences).where(preferences.c.user_id == user_id).values(fields)
+            return preference_of((await connection.execute(change.returning(preferences))).one())
 
     async def _update(self, user_id: str, fields: dict[str, Any]) -> Row[Any] | None:
         change = update(preferences).where(preferences.c.user_id == user_id).values(fields)
@@ -99,7 +122,8 @@ class Preferences:
         return row
 
 
-def _preference(row: Row[Any]) -> Preference:
+def preference_of(row: Row[Any]) -> Preference:
+    """A whole row of the table `preferences`."""
     return Preference(
         language=row.language,
         theme=row.theme,

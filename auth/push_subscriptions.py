@@ -1,7 +1,8 @@
 """Browsers that a user wants push messages in, as the Push API's `PushSubscription` describes them.
 
 The keys are those of RFC 8291: `p256dh` a point on P-256 in uncompressed form, `auth` 16 random octets, both base64url.
-Users whose tokens come from someone else's login have subscriptions too, so no account is asked for.
+Users whose tokens come from someone else's login have subscriptions too, so no account is asked for. An app that is
+reached through Firebase is one as well, with `fcm:` and its token as the endpoint, and without keys.
 """
 
 import base64
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -25,18 +26,21 @@ from schemas.tables import push_subscriptions
 MAX_SUBSCRIPTIONS = 20
 """Of one user."""
 MAX_ENDPOINT = 2000
+FCM = "fcm:"
+"""How the endpoint of an app begins."""
 
 _MAX_AGENT = 256
 _MAX_ID = 2**63 - 1
 _POINT_BYTES = 65
 _UNCOMPRESSED = 4
 _AUTH_BYTES = 16
+_FCM_TOKEN = re.compile(r"[A-Za-z0-9_:-]{1,1024}")
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 
 
 class PushSubscription(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and with which keys a push message is sent. The keys are base64url without padding."""
+    """Where and with which keys a push message is sent. The keys are base64url without padding, an app's empty."""
 
     id: int
     endpoint: str
@@ -58,16 +62,17 @@ class PushSubscriptions:
 
         Raises CommandError BAD_REQUEST for an endpoint or key that is none, LIMIT_EXCEEDED for the user's 21st.
         """
-        fields = {
-            "user_id": user_id,
-            "endpoint": _endpoint(endpoint),
-            "endpoint_hash": _hash(endpoint),
+        keys = {
             "p256dh": _key(p256dh, "$.p256dh", _POINT_BYTES, first=_UNCOMPRESSED),
             "auth": _key(auth, "$.auth", _AUTH_BYTES),
-            "user_agent": _agent(user_agent),
-            "created_at": int(self._wall()),
         }
-        return await self._put(user_id, fields)
+        return await self._put(user_id, _endpoint(endpoint), keys, user_agent)
+
+    async def add_app(self, user_id: str, token: str, user_agent: str = "") -> int:
+        """The id of a subscription of an app with that token of Firebase's; otherwise as `add`."""
+        if not _FCM_TOKEN.fullmatch(token):
+            raise CommandError(ErrorCode.BAD_REQUEST, "Expected a token of Firebase's - at `$.fcm_token`")
+        return await self._put(user_id, FCM + token, {"p256dh": "", "auth": ""}, user_agent)
 
     async def remove(self, user_id: str, which: str | int) -> bool:
         """Forget one of the user's by its endpoint or id; False where there is none."""
@@ -87,21 +92,35 @@ class PushSubscriptions:
         columns = push_subscriptions.c
         query = select(push_subscriptions).where(columns.user_id == user_id).order_by(columns.id)
         async with reading(self._engine) as connection:
-            rows = (await connection.execute(query)).all()
-        return [
-            PushSubscription(
-                id=row.id,
-                endpoint=row.endpoint,
-                p256dh=row.p256dh,
-                auth=row.auth,
-                user_agent=row.user_agent,
-                created_at=row.created_at,
-            )
-            for row in rows
-        ]
+            return [_subscription(row) for row in (await connection.execute(query)).all()]
 
-    async def _put(self, user_id: str, fields: dict[str, Any]) -> int:
+    async def get(self, user_id: str, subscription_id: int) -> PushSubscription | None:
+        """One of the user's; None where there is none."""
+        if not 0 < subscription_id <= _MAX_ID:
+            return None
         columns = push_subscriptions.c
+        query = select(push_subscriptions).where(columns.id == subscription_id, columns.user_id == user_id)
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else _subscription(row)
+
+    async def endpoints_of(self, user_id: str) -> list[str]:
+        """The ids of all of the user's, as deliveries name them."""
+        columns = push_subscriptions.c
+        query = select(columns.id).where(columns.user_id == user_id).order_by(columns.id)
+        async with reading(self._engine) as connection:
+            return [str(one) for one in await connection.scalars(query)]
+
+    async def _put(self, user_id: str, endpoint: str, keys: dict[str, str], user_agent: str) -> int:
+        columns = push_subscriptions.c
+        fields = {
+            "user_id": user_id,
+            "endpoint": endpoint,
+            "endpoint_hash": _hash(endpoint),
+            **keys,
+            "user_agent": _agent(user_agent),
+            "created_at": int(self._wall()),
+        }
         # Locked, so that two requests can't both take the last place.
         mine = select(columns.endpoint_hash).where(columns.user_id == user_id).order_by(columns.id).with_for_update()
         async with writing(self._engine) as connection:
@@ -112,6 +131,17 @@ class PushSubscriptions:
                     ErrorCode.LIMIT_EXCEEDED, "At most {count} push subscriptions", count=MAX_SUBSCRIPTIONS
                 )
             return int((await connection.execute(_upsert(connection.dialect.name, fields))).scalar_one())
+
+
+def _subscription(row: Row[Any]) -> PushSubscription:
+    return PushSubscription(
+        id=row.id,
+        endpoint=row.endpoint,
+        p256dh=row.p256dh,
+        auth=row.auth,
+        user_agent=row.user_agent,
+        created_at=row.created_at,
+    )
 
 
 def _upsert(dialect: str, fields: dict[str, Any]) -> Any:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import reading, writing
 from schemas.errors import TickhubError
-from schemas.tables import accounts
+from schemas.tables import accounts, webhook_endpoints
 
 MIN_KEY_BYTES = 32
 
@@ -97,8 +97,11 @@ class SealedColumn(NamedTuple):
 
 
 TOTP_SECRET = SealedColumn("totp", accounts.c.id, accounts.c.totp_secret)
+WEBHOOK_SECRET = SealedColumn("webhook", webhook_endpoints.c.id, webhook_endpoints.c.secret)
+WEBHOOK_PREVIOUS = SealedColumn("webhook", webhook_endpoints.c.id, webhook_endpoints.c.previous_secret)
+"""In the same context, so that a secret which is replaced goes there as it is."""
 
-SEALED_COLUMNS: tuple[SealedColumn, ...] = (TOTP_SECRET,)
+SEALED_COLUMNS: tuple[SealedColumn, ...] = (TOTP_SECRET, WEBHOOK_SECRET, WEBHOOK_PREVIOUS)
 """All there are; whoever seals another column adds it here, or it will not open once its key is gone."""
 
 

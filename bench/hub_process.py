@@ -13,10 +13,8 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
 
 import uvloop
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.identity import Plan
 from auth.tokens import TokenIssuer
@@ -24,6 +22,7 @@ from bench.market_load import load_feed
 from bench.peers.publisher import TOKEN
 from hub import logs
 from hub.process import Process
+from hub.roles import Roles
 from schemas.settings import Settings, load
 
 _A_DAY_S = 24 * 3600.0
@@ -32,16 +31,15 @@ _UNLIMITED = str(10**9)
 """Requests are limited, and counted, but never too many."""
 
 
-class LoadedProcess(Process):
-    """The hub with the load feed instead of the simulator."""
+class LoadedRoles(Roles):
+    """The hub's roles with the load feed instead of the simulator."""
 
-    def __init__(self, settings: Settings, roles: Sequence[str], *, symbols: int) -> None:
-        super().__init__(settings, roles)
-        self._symbols = symbols
+    symbols = 500
 
-    def _add_feeds(self, _: AsyncEngine) -> None:
-        feed = load_feed(self._broker, self._names, symbols=self._symbols)
-        self._parts.append(("feeds.load", feed.run))
+    def _add_feeds(self) -> None:
+        shared = self._shared
+        feed = load_feed(shared.broker, shared.names, symbols=self.symbols)
+        self.parts.append(("feeds.load", feed.run))
 
 
 def _arguments() -> argparse.Namespace:
@@ -64,7 +62,8 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
     elif arguments.redis:
         process = Process(settings, ("web",))
     else:
-        process = LoadedProcess(settings, ("web", "feeds"), symbols=arguments.symbols)
+        LoadedRoles.symbols = arguments.symbols
+        process = Process(settings, ("web", "feeds"), make=LoadedRoles)
     return await process.run(ready=_say_token)
 
 

@@ -2,8 +2,6 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
-from datetime import datetime
 
 import msgspec
 
@@ -13,7 +11,7 @@ from channels.shape import Update
 from channels.state import Watcher
 from feeds.interest import Place
 from schemas.errors import CommandError
-from schemas.market import MarketPayload, Tick, scaled
+from schemas.market import MarketPayload, Tick, tick_of
 
 log = logging.getLogger("tickhub.feeds.outside")
 
@@ -67,34 +65,8 @@ class OutsidePrices:
             return
         if kept and said.time is None:  # it was said at some time, and is no news
             return
-        self._take([_tick(place, said, self._wall_ms())], update)
+        self._take([tick_of(said, *place, self._wall_ms())], update)
 
 
 def _name(place: Place) -> str:
     return f"market:{place[0]}:{place[1]}"
-
-
-def _tick(place: Place, said: MarketPayload, now_ms: int) -> Tick:
-    """What was said as a tick. A time that was not said, lies ahead or makes no sense is now."""
-    time_ms = now_ms
-    if said.time is not None:
-        with suppress(ValueError, OverflowError):  # kept by a release that looked less closely
-            time_ms = min(now_ms, max(0, int(datetime.fromisoformat(said.time).timestamp() * 1000)))
-
-    def price(value: float | None) -> int | None:
-        return None if value is None else scaled(value)
-
-    return Tick(
-        exchange=place[0],
-        symbol=place[1],
-        price=scaled(said.price),
-        time_ms=time_ms,
-        state=said.state,
-        open=price(said.open),
-        high=price(said.high),
-        low=price(said.low),
-        close=price(said.close),
-        volume=said.volume,
-        last_quantity=said.last_quantity,
-        open_interest=said.open_interest,
-    )

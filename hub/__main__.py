@@ -21,7 +21,8 @@ from hub.encryption_keys import encryption_keys
 from hub.feeding.check import check_feed
 from hub.feeding.sources import SOURCES
 from hub.post import OUTBOX
-from hub.process import EXIT_OK, EXIT_SETTINGS, ROLES, Process, broker_of, environment, names_of, secret_of
+from hub.process import EXIT_OK, EXIT_SETTINGS, Process, environment, names_of, secret_of
+from hub.roles import ROLES, broker_of
 from schemas.durations import parse_duration
 from schemas.errors import CommandError, SettingsError, Unavailable
 from schemas.settings import Settings, load

@@ -7,7 +7,8 @@ from feeds.accounts.credentials import read_credentials
 from feeds.errors import CredentialsMissing
 from hub import database
 from hub.feeding.sources import SOURCES
-from hub.process import broker_of, environment, names_of, secret_of
+from hub.process import environment, names_of, secret_of
+from hub.roles import broker_of
 from hub.server import listen
 from schemas.errors import SettingsError, Unavailable
 from schemas.settings import Settings

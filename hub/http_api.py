@@ -25,7 +25,6 @@ from auth.preferences import Preferences
 from auth.push_subscriptions import PushSubscriptions
 from auth.refresh_tokens import RefreshTokens
 from auth.revocations import Revocation
-from auth.sealing import Sealer
 from auth.sessions import Sessions
 from auth.tickets import Tickets
 from auth.tokens import TokenIssuer
@@ -60,7 +59,7 @@ from hub.api.trail import event
 from hub.api.two_factor import TwoFactorApi
 from hub.api.usage import UsageApi
 from hub.api.users import UsersApi
-from hub.encryption_keys import encryption_keys
+from hub.delivering.correspondence import Correspondence
 from hub.housekeeping import Housekeeping
 from hub.http.client_address import Network, client_address
 from hub.http.dispatch import Areas, Dispatcher
@@ -70,6 +69,7 @@ from hub.http.health import Check
 from hub.http.limits import HttpLimits
 from hub.http.openapi import openapi
 from hub.http.refresh_cookie import RefreshCookie
+from hub.http_alerts import AlertGround, AlertsHttp
 from hub.instances.fleet import Fleet
 from hub.instances.sections import LimitsSection
 from hub.instances.stats import InstanceStats
@@ -109,6 +109,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     permissions: Permissions
     registry: Registry
     fanout: Fanout
+    correspondence: Correspondence
     connections: Connections
     standing: Standing
     tickets: Tickets
@@ -134,7 +135,6 @@ class HttpApi:
         """Reads files: blocks for some milliseconds. Raises SettingsError."""
         settings = ground.settings
         self._ground = ground
-        self._sealer = Sealer(encryption_keys(settings))
         self._audit = Audit(ground.engine, wall=time.time)
         self._post = post_of(settings)
         self._errands = Errands()
@@ -163,6 +163,7 @@ class HttpApi:
             lambda: ground.keys.purge(int(time.time()) - KEYS_SHOWN_S),
         )
         self._logins = Logins(self._people)
+        self._alerts = self._make_alerts()
         self.endpoints = self._make_endpoints()
 
     @property
@@ -196,8 +197,9 @@ class HttpApi:
         ]
 
     async def drain(self, within_s: Seconds) -> None:
-        """Send the mail that waits."""
+        """Send the mail that waits, and let go of what lies outside."""
         await self._post.drain(within_s)
+        await self._alerts.close()
 
     def apply_limits(self, section: LimitsSection) -> None:
         """Take over limits that were set at run time."""
@@ -223,7 +225,7 @@ class HttpApi:
         return People(
             accounts=ground.accounts,
             sessions=sessions,
-            two_factor=TwoFactor(ground.engine, self._sealer),
+            two_factor=TwoFactor(ground.engine, ground.correspondence.sealer),
             challenges=Challenges(ground.engine, wall=wall),
             preferences=preferences,
             push_subscriptions=PushSubscriptions(ground.engine, wall=wall),
@@ -259,8 +261,26 @@ class HttpApi:
             PlansApi(self._ground.plans),
             UsageApi(permissions=self._ground.permissions, allowance=self._http_limits.look, sockets=self._sockets_of),
             *self._admin_apis(),
+            self._alerts,
         ]
         return [endpoint for api in apis for endpoint in api.endpoints]
+
+    def _make_alerts(self) -> AlertsHttp:
+        ground = self._ground
+        return AlertsHttp(
+            AlertGround(
+                settings=ground.settings,
+                correspondence=ground.correspondence,
+                engine=ground.engine,
+                broker=ground.broker,
+                names=ground.names,
+                instruments=ground.instruments,
+                permissions=ground.permissions,
+                preferences=self._people.preferences,
+                limits=self._limits,
+                audit=self._audit,
+            )
+        )
 
     def _market_apis(self) -> list[Described]:
         ground = self._ground
@@ -326,7 +346,7 @@ class HttpApi:
             accounts=self._ground.accounts,
             enter=enter,
             record=record,
-            sealer=self._sealer,
+            sealer=self._ground.correspondence.sealer,
             claim=self._ground.broker.claim,
         )
 

@@ -15,7 +15,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from hub.secret import private_key_pem
 from notifiers.errors import OutcomeUnknown, Refused
+from notifiers.providers.dkim import Signer
+from notifiers.providers.dlt import Dlt
 from notifiers.providers.mail import FileMailer, Mailer, Sender, SmtpMailer, sender_of
 from notifiers.providers.sms import FileTexter, Texter, TwilioTexter
 from notifiers.wording.letters import MAIL_VALUES, SMS_VALUES, Letter, MailKind, Sms, SmsKind, Writer, check
@@ -175,7 +178,10 @@ class Post:
         item.tries += 1
         match item.write():
             case Letter() as letter:
-                await self._mailer.send(letter)
+                try:
+                    await self._mailer.send(letter)
+                except OutcomeUnknown as exc:  # a second copy has the same Message-ID
+                    raise Unavailable(exc.provider, exc.why) from exc
             case Sms() as sms:
                 await self._texter.send(sms)
 
@@ -219,21 +225,61 @@ def base_url_of(settings: Settings) -> str:
 
 def post_of(settings: Settings) -> Post:
     """The post that the settings describe. Blocks for some milliseconds. Raises SettingsError."""
-    try:
-        sender = sender_of(settings.smtp_from) if settings.smtp_from else NOBODY
-    except ValueError as exc:
-        raise SettingsError([f"SMTP_FROM: {exc}"]) from None
-    writer = Writer(sender.name or sender.domain, sender.domain)
+    sender = sender_of_settings(settings)
+    writer = Writer(product_of(sender), sender.domain)
     return Post(mailer_of(settings, sender), texter_of(settings), writer, base_url=base_url_of(settings))
 
 
+def sender_of_settings(settings: Settings) -> Sender:
+    """Whom all mail comes from. Raises SettingsError."""
+    try:
+        return sender_of(settings.smtp_from) if settings.smtp_from else NOBODY
+    except ValueError as exc:
+        raise SettingsError([f"SMTP_FROM: {exc}"]) from None
+
+
+def product_of(sender: Sender) -> str:
+    """What the service calls itself."""
+    return sender.name or sender.domain
+
+
+def dlt_of(settings: Settings) -> Dlt | None:
+    """The SMS templates that are registered, where the settings name them. Raises SettingsError."""
+    path = settings.dlt_file
+    if path is None:
+        return None
+    try:
+        return Dlt.load(path)
+    except OSError as exc:
+        raise SettingsError([f"DLT_FILE: can't read {path}: {exc.strerror}"]) from exc
+    except ValueError as exc:
+        raise SettingsError([f"DLT_FILE: {line}" for line in str(exc).splitlines()]) from exc
+
+
 def mailer_of(settings: Settings, sender: Sender) -> Mailer:
-    """Through SMTP where a server is set, else into files."""
+    """Through SMTP where a server is set, else into files. Blocks. Raises SettingsError for a key that can't sign."""
+    signer = signer_of(settings, sender)
     if settings.smtp_host is None:
-        return FileMailer(settings.data_dir / OUTBOX, sender)
+        return FileMailer(settings.data_dir / OUTBOX, sender, signer=signer)
     return SmtpMailer(
-        settings.smtp_host, settings.smtp_port, sender, user=settings.smtp_user, password=settings.smtp_password
+        settings.smtp_host,
+        settings.smtp_port,
+        sender,
+        user=settings.smtp_user,
+        password=settings.smtp_password,
+        signer=signer,
     )
+
+
+def signer_of(settings: Settings, sender: Sender) -> Signer | None:
+    """What signs the mail of the sender's domain, where a key is set. Blocks. Raises SettingsError."""
+    if settings.dkim_selector is None or settings.dkim_private_key is None:
+        return None
+    key = private_key_pem(settings.dkim_private_key, "DKIM_PRIVATE_KEY")
+    try:
+        return Signer(settings.dkim_selector, sender.domain, key)
+    except ValueError as exc:
+        raise SettingsError([f"DKIM_PRIVATE_KEY: {exc}"]) from None
 
 
 def texter_of(settings: Settings) -> Texter:
@@ -246,4 +292,5 @@ def texter_of(settings: Settings) -> Texter:
         sender=settings.twilio_from,
         messaging_service_sid=settings.twilio_messaging_service_sid,
         base_url=settings.twilio_base_url,
+        dlt=dlt_of(settings),
     )

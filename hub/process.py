@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -22,24 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.plans import Plans
 from auth.tokens import signing_secret
-from channels.broker import Broker
-from channels.broker_memory import MemoryBroker
-from channels.broker_redis import RedisBroker
 from channels.channel import ChannelNames
-from channels.fanout import Fanout
-from channels.ingest import Ingest
 from channels.namespace import Namespaces
-from channels.registry import Registry
 from feeds.accounts.credentials import read_credentials
-from feeds.configuration import Configuration
 from feeds.errors import CredentialsMissing, CredentialsUnreadable
-from feeds.instruments import SIMULATED, Instruments, synthetic
-from feeds.listings.directory import directory_of
 from hub import database
-from hub.feeding.role import Feeds
 from hub.feeding.sources import SOURCES
-from hub.instances.runtime import Runtime
-from hub.parts import Part
+from hub.roles import Roles, Shared, broker_of
 from hub.secret import kept_secret
 from hub.server import Server, listen, server_for
 from hub.web import Web
@@ -56,8 +44,6 @@ EXIT_SETTINGS = 78
 GC_THRESHOLD = 50_000
 """New objects between two searches for cycles. With Python's 700, handshakes spend a third of their time being
 searched, and tens of thousands of quiet connections are looked through again and again."""
-
-ROLES = ("web", "feeds", "alerts", "notifiers")
 
 
 def names_of(settings: Settings) -> ChannelNames:
@@ -124,34 +110,20 @@ def missing_credentials(settings: Settings) -> list[str]:
     return faults
 
 
-def broker_of(settings: Settings, names: ChannelNames) -> Broker:
-    """The broker of the settings; it connects when it is used."""
-    if settings.redis_url is None:
-        return MemoryBroker()
-    return RedisBroker(settings.redis_url.reveal(), names=names, prefix=settings.redis_prefix)
-
-
-def instruments_of_settings(settings: Settings) -> Instruments:
-    """What is known without a database: the simulated list, where it is simulated."""
-    if "simulator" not in settings.feed:
-        return directory_of([])
-    return directory_of(row.instrument for row in SIMULATED + synthetic(settings.simulator_symbols))
-
-
 class Process:
     """The roles of one process, constructed from the settings. Raises SettingsError where they can't work."""
 
-    def __init__(self, settings: Settings, roles: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, roles: Sequence[str], *, make: Callable[[Shared, Sequence[str]], Roles] = Roles
+    ) -> None:
         self._settings = settings
+        self._make = make
         self._roles = roles
         self._names = names_of(settings)
         self._plans = plans_of(settings)
+        self._secret = secret_of(settings)
         self._check_roles()
         self._broker = broker_of(settings, self._names)
-        self._feeds: Feeds | None = None
-        self._parts: list[Part] = []
-        self._web: Web | None = None
-        self._registry: Registry | None = None
         self._server: Server | None = None
         self._socket: socket.socket | None = None
         if "web" in roles:
@@ -162,7 +134,7 @@ class Process:
         settings = self._settings
         if "feeds" in self._roles and (faults := missing_credentials(settings)):
             raise SettingsError(faults)
-        if len(self._roles) == 1 and settings.redis_url is None and self._roles[0] in ("web", "feeds"):
+        if len(self._roles) == 1 and settings.redis_url is None and self._roles[0] != "notifiers":
             log.warning("process.alone", extra={"role": self._roles[0], "hint": "without REDIS_URL nobody else hears"})
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> int:
@@ -176,18 +148,10 @@ class Process:
             engine = database.engine_for(self._database_url(), self._settings.data_dir)
             stack.push_async_callback(engine.dispose)
             await _bring_up_to_date(engine)
-            runtime = Runtime(Configuration(engine, wall=time.time))
-            if "web" in self._roles:
-                self._add_web(engine, runtime)
-            if "feeds" in self._roles:
-                self._add_feeds(engine)
-                await self._open_feeds()
-            self._follow_configuration(runtime)
-            self._add_ingest()
-            for role in {"alerts", "notifiers"}.intersection(self._roles) if len(self._roles) == 1 else ():
-                log.warning("role.empty", extra={"role": role, "hint": "nothing to do in this release"})
+            roles = self._made(engine)
+            await roles.open()
             try:
-                return await self._run_parts(ready)
+                return await self._run_parts(roles, ready)
             except ExceptionGroup as bugs:  # whatever the world does to us is handled where it happens
                 if self._server is not None:
                     self._server.stop_accepting()
@@ -196,14 +160,14 @@ class Process:
                     log.critical("process.bug", exc_info=bug)
                 return EXIT_BUG
 
-    async def _run_parts(self, ready: Callable[[], None]) -> int:
+    async def _run_parts(self, roles: Roles, ready: Callable[[], None]) -> int:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_for_ever(name, part), name=name) for name, part in self._parts]
-            serving = self._serve(group)
+            tasks = [group.create_task(_for_ever(name, part), name=name) for name, part in roles.parts]
+            serving = self._serve(group, roles.web)
             ready()
             await self.stopping.wait()
             log.info("process.stopping")
-            await self._drain()
+            await self._drain(roles)
             if serving is not None:
                 await asyncio.wait([serving], timeout=self._settings.drain_timeout_s)
                 tasks.append(serving)
@@ -213,10 +177,23 @@ class Process:
         log.info("process.stopped")
         return EXIT_OK
 
-    def _serve(self, group: asyncio.TaskGroup) -> asyncio.Task[None] | None:
-        if self._web is None or self._socket is None:
+    def _made(self, engine: AsyncEngine) -> Roles:
+        """What runs here, constructed."""
+        shared = Shared(
+            settings=self._settings,
+            secret=self._secret,
+            broker=self._broker,
+            names=self._names,
+            engine=engine,
+            plans=self._plans,
+            environ=environment,
+        )
+        return self._make(shared, self._roles)
+
+    def _serve(self, group: asyncio.TaskGroup, web: Web | None) -> asyncio.Task[None] | None:
+        if web is None or self._socket is None:
             return None
-        self._server = server_for(self._web.app, grace_s=self._settings.drain_timeout_s)
+        self._server = server_for(web.app, grace_s=self._settings.drain_timeout_s)
         return group.create_task(self._served(self._server, self._socket), name="web.server")
 
     async def _served(self, server: Server, sock: socket.socket) -> None:
@@ -224,13 +201,20 @@ class Process:
         if not self.stopping.is_set():
             raise RuntimeError("the server ended by itself")
 
-    async def _drain(self) -> None:
-        if self._server is None or self._web is None:
-            return
-        self._server.stop_accepting()
-        await self._web.connections.drain(self._settings.drain_timeout_s)
-        await self._web.api.drain(self._settings.drain_timeout_s)
-        self._server.should_exit = True
+    async def _drain(self, roles: Roles) -> None:
+        """Let everybody go, and let what is under way come to its end."""
+        within_s = self._settings.drain_timeout_s
+        async with asyncio.TaskGroup() as group:
+            if self._server is not None and roles.web is not None:
+                group.create_task(self._drain_web(self._server, roles.web), name="drain.web")
+            if roles.notifiers is not None:
+                group.create_task(roles.notifiers.drain(within_s), name="drain.notifiers")
+
+    async def _drain_web(self, server: Server, web: Web) -> None:
+        server.stop_accepting()
+        await web.connections.drain(self._settings.drain_timeout_s)
+        await web.api.drain(self._settings.drain_timeout_s)
+        server.should_exit = True
 
     def _abort_connections(self) -> None:
         """What has not closed within the budget is cut: an open transport would outlive the loop."""
@@ -241,66 +225,6 @@ class Process:
     def _database_url(self) -> str:
         url = self._settings.database_url
         return url.reveal() if url is not None else ""
-
-    def _follow_configuration(self, runtime: Runtime) -> None:
-        """Let what administrators set at run time count in every role that goes by it."""
-        if self._web is None and self._registry is not None:
-            runtime.follow_namespaces(self._names, self._registry)
-            runtime.follow_plans(self._plans)
-        if self._feeds is not None:
-            runtime.on_applied.append(self._feeds.follow_plans)
-        if self._web is not None or self._registry is not None:
-            self._parts.append(("configuration", runtime.run))
-
-    def _add_web(self, engine: AsyncEngine, runtime: Runtime) -> None:
-        self._web = Web(
-            self._settings,
-            secret=secret_of(self._settings),
-            broker=self._broker,
-            names=self._names,
-            engine=engine,
-            instruments=instruments_of_settings(self._settings),
-            plans=self._plans,
-            runtime=runtime,
-        )
-        self._parts += self._web.parts
-
-    def _add_feeds(self, engine: AsyncEngine) -> None:
-        registry = self._registry = self._web.registry if self._web is not None else Registry(self._broker, Fanout())
-        if self._web is None:
-            self._parts += [("feeds.listen", lambda: self._broker.listen(registry)), ("feeds.registry", registry.run)]
-        feeds = self._feeds = Feeds(
-            self._settings,
-            broker=self._broker,
-            names=self._names,
-            engine=engine,
-            registry=registry,
-            plans=self._plans,
-            environ=environment,
-        )
-        self._parts += feeds.parts
-        if self._web is not None:
-            feeds.measure(self._web.metrics)
-
-    async def _open_feeds(self) -> None:
-        if self._feeds is None:
-            return
-        await self._feeds.open()
-        if self._web is not None and self._feeds.replayed:
-            self._web.instruments = directory_of([*self._web.instruments, *self._feeds.replayed])
-
-    def _add_ingest(self) -> None:
-        url = self._settings.redis_url
-        if url is None or not {"web", "feeds"}.intersection(self._roles):
-            return
-        ingest = Ingest(url.reveal(), names=self._names, clock=time.monotonic, prefix=self._settings.redis_prefix)
-        self._parts.append(("ingest", ingest.run))
-        if self._web is not None:
-            metrics = self._web.metrics
-            metrics.gauge("ingest_leading", "1 where this process takes the entries.", lambda: float(ingest.leading))
-            metrics.counter("ingest_published", "Entries of hub:ingest published here.", lambda: ingest.published)
-            metrics.counter("ingest_duplicates", "Entries published before, by key.", lambda: ingest.duplicates)
-            metrics.counter("ingest_dead", "Entries that could not be published.", lambda: ingest.dead)
 
 
 async def _bring_up_to_date(engine: AsyncEngine) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from schemas.errors import SettingsError
@@ -12,7 +13,12 @@ FILE_NAME = "jwt_secret"
 _MIN_CHARS = 32
 
 
-def kept_secret(data_dir: Path, file_name: str = FILE_NAME) -> Secret:
+def random_secret() -> str:
+    """384 bits as text."""
+    return secrets.token_urlsafe(48)
+
+
+def kept_secret(data_dir: Path, file_name: str = FILE_NAME, make: Callable[[], str] = random_secret) -> Secret:
     """The secret of that file in `data_dir`, made on the first call; only the owner may read it. Blocks.
 
     Two processes that make it at once agree on one. Raises SettingsError where it can't be kept or was spoilt.
@@ -21,7 +27,7 @@ def kept_secret(data_dir: Path, file_name: str = FILE_NAME) -> Secret:
     try:
         make_private(data_dir)
         if not path.exists():
-            _make(path)
+            _keep(path, make())
         path.chmod(0o600)
         text = path.read_text(encoding="ascii").strip()
     except OSError as exc:
@@ -35,13 +41,13 @@ def kept_secret(data_dir: Path, file_name: str = FILE_NAME) -> Secret:
     return Secret(text)
 
 
-def _make(path: Path) -> None:
+def _keep(path: Path, secret: str) -> None:
     """Write aside and link into place: a crash leaves no half of a secret, and who comes second keeps the first."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{secrets.token_urlsafe(48)}\n")
+            file.write(f"{secret}\n")
             file.flush()
             os.fsync(file.fileno())
         try:

@@ -41,6 +41,7 @@ from feeds.listings.directory import directory_of
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.masters import VENDORS
 from hub import database
+from hub.delivering.correspondence import Correspondence
 from hub.feeding.board import REFUSALS, FeedBoard
 from hub.first_page import Page
 from hub.http.client_address import client_address, networks
@@ -100,9 +101,12 @@ class Web:
         broker: Broker,
         names: ChannelNames,
         engine: AsyncEngine,
+        registry: Registry,
+        fanout: Fanout,
         instruments: Instruments,
         plans: Plans,
         runtime: Runtime,
+        correspondence: Correspondence,
     ) -> None:
         self._settings = settings
         self._secret = secret
@@ -110,8 +114,9 @@ class Web:
         self._engine = engine
         self.instruments = instruments
         """May be replaced at any time by a newer list."""
-        self.fanout = Fanout(settings.flush_interval_s)
-        self.registry = Registry(broker, self.fanout)
+        self.fanout = fanout
+        self.registry = registry
+        self._correspondence = correspondence
         self._demand = Demand(self.registry, broker)
         self._board = FeedBoard(self.registry, broker, listed=self._listed, always=places_of(settings.feed_symbols))
         self._remote_keys = RemoteKeys(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
@@ -162,8 +167,6 @@ class Web:
     def parts(self) -> list[Part]:
         """What runs beside the server."""
         parts: list[Part] = [
-            ("web.listen", lambda: self._broker.listen(self.registry)),
-            ("web.registry", self.registry.run),
             ("web.connections", self.connections.run),
             ("web.standing", lambda: self.standing.run(self.connections)),
             ("web.status", self._follow_status),
@@ -220,6 +223,7 @@ class Web:
             permissions=self.permissions,
             registry=self.registry,
             fanout=self.fanout,
+            correspondence=self._correspondence,
             connections=self.connections,
             standing=self.standing,
             tickets=self._tickets,

@@ -374,6 +374,77 @@ def _add_greeks(text: _TickText, greeks: Greeks) -> None:
     text.vega, text.rho, text.implied_volatility = greeks.vega, greeks.rho, greeks.implied_volatility
 
 
+def tick_of(said: MarketPayload, exchange: str, symbol: str, now_ms: int) -> Tick:
+    """What a publication says as a tick, the inverse of `tick_payload`; `change` is worked out anew by who needs it.
+
+    A time that was not said, lies ahead or makes no sense is now. What is not said stays unknown.
+    """
+    return Tick(
+        exchange,
+        symbol,
+        scaled(said.price),
+        now_ms if (moment := moment_ms(said.time)) is None else min(now_ms, moment),
+        said.state,
+        None if (value := said.open) is None else scaled(value),
+        None if (value := said.high) is None else scaled(value),
+        None if (value := said.low) is None else scaled(value),
+        None if (value := said.close) is None else scaled(value),
+        said.volume,
+        None if (value := said.bid) is None else scaled(value),
+        None if (value := said.ask) is None else scaled(value),
+        said.bid_quantity,
+        said.ask_quantity,
+        said.last_quantity,
+        None if (value := said.average_price) is None else scaled(value),
+        said.total_buy_quantity,
+        said.total_sell_quantity,
+        said.open_interest,
+        None if (value := said.lower_circuit) is None else scaled(value),
+        None if (value := said.upper_circuit) is None else scaled(value),
+        None if (value := said.year_low) is None else scaled(value),
+        None if (value := said.year_high) is None else scaled(value),
+        said.open_interest_low,
+        said.open_interest_high,
+        moment_ms(said.last_trade_time),
+        _auction_of(said),
+        _greeks_of(said),
+    )
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def moment_ms(text: str | None) -> int | None:
+    """Unix milliseconds of an ISO 8601 time; None where there is none, or one that names no moment."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return max(0, (moment - _EPOCH) // _MILLISECOND) if moment.tzinfo else None
+    except (ValueError, OverflowError):  # kept by a release that looked less closely
+        return None
+
+
+def _auction_of(said: MarketPayload) -> Auction | None:
+    if said.indicative_price is said.indicative_quantity is said.reference_price is said.imbalance_quantity is None:
+        return None
+    return Auction(
+        price=None if said.indicative_price is None else scaled(said.indicative_price),
+        quantity=said.indicative_quantity,
+        reference_price=None if said.reference_price is None else scaled(said.reference_price),
+        imbalance_quantity=said.imbalance_quantity,
+    )
+
+
+def _greeks_of(said: MarketPayload) -> Greeks | None:
+    greeks = (said.delta, said.gamma, said.theta, said.vega, said.rho, said.implied_volatility)
+    if greeks.count(None) == len(greeks):
+        return None
+    delta, gamma, theta, vega, rho, implied = greeks
+    return Greeks(delta=delta, gamma=gamma, theta=theta, vega=vega, rho=rho, implied_volatility=implied)
+
+
 def depth_payload(depth: Depth) -> bytes:
     """The order book as a publication: compact JSON, decimals. About 2 µs with five levels a side."""
     bids, asks = _published(depth.bid_figures), _published(depth.ask_figures)

@@ -436,7 +436,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             PUSH,
             kinds.PRIVATE_KEY,
-            "The P-256 key that push messages to browsers are signed with. Empty: one is made and kept in `DATA_DIR`.",
+            "The P-256 key that push messages to browsers are signed with. Empty: one is derived from `JWT_SECRET`, or "
+            "made and kept in `DATA_DIR`.",
         ),
     ]
     vapid_subject: Annotated[

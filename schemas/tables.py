@@ -508,10 +508,11 @@ deliveries = Table(
     Column("finished_at_ms", BigInteger),
     Index(
         "ix_deliveries_due",
+        "channel",
         "priority",
         "due_at_ms",
-        sqlite_where=text("status = 'queued'"),
-        postgresql_where=text("status = 'queued'"),
+        sqlite_where=text("status = 'queued' AND lease_token IS NULL"),
+        postgresql_where=text("status = 'queued' AND lease_token IS NULL"),
     ),
     Index(
         "ix_deliveries_leased",
@@ -521,9 +522,9 @@ deliveries = Table(
     ),
     Index(
         "ix_deliveries_awaited",
-        "sent_at_ms",
-        sqlite_where=text("status IN ('accepted', 'sent', 'unknown')"),
-        postgresql_where=text("status IN ('accepted', 'sent', 'unknown')"),
+        "due_at_ms",
+        sqlite_where=text("status IN ('accepted', 'sent', 'unknown') AND finished_at_ms IS NULL"),
+        postgresql_where=text("status IN ('accepted', 'sent', 'unknown') AND finished_at_ms IS NULL"),
     ),
     Index(None, "alert_id", "id"),
     Index(None, "trigger_id"),

@@ -1,5 +1,6 @@
 """The questions, each a function from how much to measure to a table."""
 
+from bench.questions.alert_commits import alert_commits
 from bench.questions.asking import Options, Question
 from bench.questions.candles import candles
 from bench.questions.connections import handshakes, memory, stalled
@@ -26,6 +27,7 @@ QUESTIONS: dict[str, Question] = {
     "search": search,
     "masters": masters,
     "http": http,
+    "alert_commits": alert_commits,
 }
 
 __all__ = ["QUESTIONS", "Options", "Question"]

@@ -1,7 +1,8 @@
 """The catalogue of indicators: what each is called, what it takes and what it gives.
 
 The formulas are TA-Lib's, under the function that each entry names; `vwap` alone is ours, since TA-Lib knows no
-trading sessions. A name is written `rsi`, `rsi(7)` or `macd(12,26,9)`; parameters left out keep their defaults.
+trading sessions. A name is written `rsi`, `rsi(7)` or `macd(12,26,9)`; parameters left out keep their defaults. Those
+of the close alone may be asked for over another figure of the candle, which comes first: `sma(volume,20)`.
 """
 
 from types import MappingProxyType
@@ -24,7 +25,10 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One indicator. `outputs` is empty where its value is a single number. `inputs` are a candle's fields."""
+    """One indicator. `outputs` is empty where its value is a single number. `inputs` are a candle's fields.
+
+    One that takes the close alone takes another figure in its place where it is asked to, `sma(volume,20)`.
+    """
 
     name: str
     function: str

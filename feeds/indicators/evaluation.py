@@ -148,8 +148,8 @@ class _Handle:
     def __init__(self, indicator: Indicator) -> None:
         self._entry = indicator.entry
         self._keywords = indicator.keywords
-        self._columns = tuple(_COLUMNS.index(one) for one in self._entry.inputs)
-        self._counts_volume = "volume" in self._entry.inputs
+        self._columns = tuple(_COLUMNS.index(one) for one in indicator.inputs)
+        self._counts_volume = "volume" in indicator.inputs
         self._needs = indicator.lookback + 1
         self._rows: list[_Numbers] = []
         self._handle: Any = None
@@ -267,9 +267,9 @@ def _last(indicator: Indicator, table: _Table) -> Value:
 def _arrays(indicator: Indicator, table: _Table) -> "tuple[np.ndarray[Any, Any], ...]":
     """What TA-Lib's function gives over the whole series, one array per output."""
     entry = indicator.entry
-    if "volume" in entry.inputs and not table.has_volume:
+    if "volume" in indicator.inputs and not table.has_volume:
         return (np.full(len(table.rows), math.nan),) * max(1, len(entry.outputs))
-    found = getattr(talib, entry.function)(*(table.columns[one] for one in entry.inputs), **indicator.keywords)
+    found = getattr(talib, entry.function)(*(table.columns[one] for one in indicator.inputs), **indicator.keywords)
     return tuple(_blank(one, indicator) for one in (found if isinstance(found, tuple) else (found,)))
 
 

@@ -1,4 +1,4 @@
-"""An indicator as it is asked for: `rsi`, `rsi(7)`, `macd(12,26,9)`, read against the catalogue."""
+"""An indicator as it is asked for: `rsi`, `rsi(7)`, `macd(12,26,9)`, `sma(volume,20)`, read against the catalogue."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -14,16 +14,23 @@ from schemas.errors import CommandError, ErrorCode
 MAX_INDICATORS = 20
 """How many one request may ask for."""
 
+SOURCES = ("open", "high", "low", "close", "volume")
+"""The figures of a candle that may come first among the parameters of an indicator of the close."""
+
 _TEXT = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*(?:\(([^()]*)\))?\s*")
 _BETWEEN = re.compile(r",(?![^()]*\))")  # a comma that stands in no brackets
 _MAX_TEXT = 1000
 
 
 class Indicator(msgspec.Struct, frozen=True):
-    """An indicator of the catalogue with a value for each of its parameters."""
+    """An indicator of the catalogue with a value for each of its parameters.
+
+    `source` is the figure of a candle that stands in for the close, where the catalogue's entry takes the close alone.
+    """
 
     name: str
     values: tuple[float, ...] = ()
+    source: str = "close"
 
     @property
     def entry(self) -> Entry:
@@ -31,11 +38,19 @@ class Indicator(msgspec.Struct, frozen=True):
         return CATALOGUE[self.name]
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The figures of a candle that it is worked out from."""
+        return self.entry.inputs if self.source == "close" else (self.source,)
+
+    @property
     def text(self) -> str:
-        """The one way to write it: `rsi` where all is default, else every parameter, `rsi(7)`."""
+        """The one way to write it: `rsi` where all is default, else every parameter, `rsi(7)`, `sma(volume,20)`."""
+        values = [_number(value) for value in self.values]
+        if self.source != "close":
+            return f"{self.name}({','.join([self.source, *values])})"
         if all(value == one.default for value, one in zip(self.values, self.entry.parameters, strict=True)):
             return self.name
-        return f"{self.name}({','.join(_number(value) for value in self.values)})"
+        return f"{self.name}({','.join(values)})"
 
     @property
     def keywords(self) -> dict[str, float]:
@@ -61,7 +76,7 @@ def _lookback(indicator: Indicator) -> int:
 
 
 def parse(text: str) -> Indicator:
-    """Reads `rsi`, `rsi(7)` or `macd(12,26,9)`, in any case.
+    """Reads `rsi`, `rsi(7)`, `macd(12,26,9)` or `sma(volume,20)`, in any case.
 
     Raises CommandError BAD_REQUEST, with a text that says what is wrong.
     """
@@ -76,13 +91,14 @@ def parse(text: str) -> Indicator:
             raise _refused("No indicator is called {name!r}; the list is in the documentation", name=name[:80])
         raise _refused("No indicator is called {name!r}; did you mean {near}?", name=name[:80], near=", ".join(near))
     given = [one.strip() for one in match[2].split(",")] if match[2] and match[2].strip() else []
+    source = _take_source(entry, given)
     if len(given) > len(entry.parameters):
         most = len(entry.parameters)
         raise _refused("{name} takes at most {most} parameters, got {got}", name=name, most=most, got=len(given))
     values = [_read(name, one, value) for one, value in zip(entry.parameters, given, strict=False)]
     values += [one.default for one in entry.parameters[len(values) :]]
     _check_order(entry, values)
-    return Indicator(name, tuple(values))
+    return Indicator(name, tuple(values), source)
 
 
 def parse_all(text: str) -> dict[str, Indicator]:
@@ -104,6 +120,19 @@ def parse_all(text: str) -> dict[str, Indicator]:
 def history_for(indicators: Iterable[Indicator]) -> int:
     """How many candles to hand over, so that averages that never forget their beginning have settled on their value."""
     return max((one.lookback for one in indicators), default=0) * 3 + 100
+
+
+def _take_source(entry: Entry, given: list[str]) -> str:
+    """Takes the figure off the parameters where it comes first."""
+    source = given[0].lower() if given else ""
+    if source not in SOURCES:
+        return "close"
+    if entry.inputs != ("close",):
+        raise _refused(
+            "{name} is worked out from figures of its own and takes none, got {got}", name=entry.name, got=source
+        )
+    del given[0]
+    return source
 
 
 def _read(name: str, parameter: Parameter, text: str) -> float:

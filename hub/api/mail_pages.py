@@ -4,26 +4,18 @@ A GET changes nothing: mail scanners and previews follow every link in a letter.
 what was asked, by the same functions as the JSON endpoints beside it.
 """
 
-import base64
-import hashlib
 import re
-import tomllib
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
 from typing import Annotated
-from urllib.parse import parse_qs
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from msgspec import Meta
 from starlette.responses import HTMLResponse
 
+from hub.api.form_pages import Form, FormPages, form_of
 from hub.http.endpoint import Access, Call, Endpoint
-from hub.http.requests import raw_body
 from schemas.errors import HTTP_STATUS, CommandError, ErrorCode, Unavailable
 
-MAX_FORM_BYTES = 16 * 1024
 MAX_TOKEN = 4096
 
 _PLACE = re.compile(r" - [^`]*`[^`]*`[^`]*$")
@@ -51,13 +43,7 @@ class MailPages:
         self._verify_email = verify_email
         self._reset_password = reset_password
         self._tell = tell
-        folder = files("hub").joinpath("page")
-        self._texts = tomllib.loads(folder.joinpath("mail.toml").read_text(encoding="utf-8"))
-        self._style = folder.joinpath("mail.css").read_text(encoding="utf-8")
-        loader = PackageLoader("hub", "page")
-        environment = Environment(loader=loader, undefined=StrictUndefined, autoescape=True, auto_reload=False)
-        self._template = environment.get_template("mail.html.j2")
-        self._headers = _headers(self._style)
+        self._pages = FormPages("mail.toml")
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -95,7 +81,7 @@ class MailPages:
 
     async def verify(self, call: Call) -> HTMLResponse:
         """Confirm a mail address from that page's form."""
-        token = (await _form(call)).get("token", "")
+        token = (await form_of(call)).get("token", "")
         if not token:
             return self._problem(call, "verify", "incomplete")
         try:
@@ -115,7 +101,7 @@ class MailPages:
 
     async def reset(self, call: Call) -> HTMLResponse:
         """Set a new password from that page's form."""
-        form = await _form(call)
+        form = await form_of(call)
         token, password = form.get("token", ""), form.get("password", "")
         if not token:
             return self._problem(call, "reset", "incomplete")
@@ -131,16 +117,18 @@ class MailPages:
         return self._page(call, "changed", text=True)
 
     def _verify_form(self, call: Call, token: str, *, problem: str = "", status: int = 200) -> HTMLResponse:
-        form = {"action": "verify-email/form", "token": token, "button": self._text(call, "verify_button")}
+        form = Form(
+            action=_action(call, "verify-email/form"), hidden={"token": token}, button=self._text(call, "verify_button")
+        )
         return self._page(call, "verify", text=True, problem=problem, status=status, form=form)
 
     def _reset_form(self, call: Call, token: str, *, problem: str = "", status: int = 200) -> HTMLResponse:
-        form = {
-            "action": "reset-password/form",
-            "token": token,
-            "password": self._text(call, "reset_password"),
-            "button": self._text(call, "reset_button"),
-        }
+        form = Form(
+            action=_action(call, "reset-password/form"),
+            hidden={"token": token},
+            password=self._text(call, "reset_password"),
+            button=self._text(call, "reset_button"),
+        )
         return self._page(call, "reset", text=True, problem=problem, status=status, form=form)
 
     def _problem(self, call: Call, page: str, text: str) -> HTMLResponse:
@@ -151,7 +139,7 @@ class MailPages:
         return _PLACE.sub("", self._tell(error, call.language))
 
     def _text(self, call: Call, name: str) -> str:
-        return str(self._texts.get(call.language, self._texts["en"])[name])
+        return self._pages.text(call.language, name)
 
     def _page(
         self,
@@ -161,42 +149,12 @@ class MailPages:
         text: bool = False,
         problem: str = "",
         status: int = 200,
-        form: dict[str, str] | None = None,
+        form: Form | None = None,
     ) -> HTMLResponse:
-        given = {"action": "", "token": "", "password": "", "button": ""} | (form or {})
-        if given["action"] and call.request.url.path.endswith("/form"):  # it is relative to where the page stands
-            given["action"] = "form"
-        html = self._template.render(
-            language=call.language if call.language in self._texts else "en",
-            title=self._text(call, f"{page}_title"),
-            text=self._text(call, f"{page}_text") if text else "",
-            problem=problem,
-            style=Markup(self._style),  # noqa: S704 - our own file
-            **given,
-        )
-        return HTMLResponse(html, status, self._headers)
+        title, said = self._text(call, f"{page}_title"), self._text(call, f"{page}_text") if text else ""
+        return self._pages.page(call.language, title, text=said, problem=problem, status=status, form=form)
 
 
-def _headers(style: str) -> dict[str, str]:
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return {
-        "Content-Security-Policy": (
-            f"default-src 'none'; style-src 'sha256-{digest}'; form-action 'self'; base-uri 'none';"
-            " frame-ancestors 'none'"
-        ),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-store",
-    }
-
-
-async def _form(call: Call) -> dict[str, str]:
-    """The fields of an urlencoded body, each once. Raises CommandError BAD_REQUEST or LIMIT_EXCEEDED."""
-    raw = await raw_body(call.request, max_bytes=MAX_FORM_BYTES)
-    try:
-        fields = parse_qs(raw.decode(), keep_blank_values=True, strict_parsing=bool(raw), max_num_fields=8)
-    except ValueError as exc:
-        raise CommandError(ErrorCode.BAD_REQUEST, "Expected a form") from exc
-    if any(len(values) > 1 for values in fields.values()):
-        raise CommandError(ErrorCode.BAD_REQUEST, "Expected each field at most once")
-    return {name: values[0] for name, values in fields.items()}
+def _action(call: Call, path: str) -> str:
+    """Where a form goes, relative to where its page stands."""
+    return "form" if call.request.url.path.endswith("/form") else path

@@ -1,6 +1,6 @@
 """`/api/v1/users`: what a user says of themselves, and where they want to be reached."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -14,6 +14,7 @@ from hub.api.auth import Email, Language, Password
 from hub.api.people import People
 from hub.api.trail import event
 from hub.http.endpoint import Call, Endpoint, Nothing, Reply
+from notifiers.people.preferences import Notifications, check, read, stored
 from schemas.errors import CommandError, ErrorCode
 
 PHONE_S = 600
@@ -61,7 +62,7 @@ class PreferencesView(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None
     theme: str | None
     timezone: str | None
-    notifications: dict[str, Any]
+    notifications: Notifications
 
 
 class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +71,8 @@ class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     language: Language | UnsetType | None = UNSET
     theme: Theme | UnsetType | None = UNSET
     timezone: TimeZone | UnsetType | None = UNSET
-    notifications: dict[str, Any] | UnsetType = UNSET
+    notifications: Notifications | UnsetType = UNSET
+    """All of it: what isn't said there is as it would be if nobody had said anything, `unsubscribed` excepted."""
 
 
 class PushKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,14 +83,18 @@ class PushKeys(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of `POST users/push-subscriptions`: a `PushSubscription` as browsers write it in JSON."""
+    """The body of `POST users/push-subscriptions`: a `PushSubscription` as browsers write it in JSON.
 
-    endpoint: Annotated[str, Meta(min_length=1, max_length=2000)]
-    keys: PushKeys
+    Or an app's token of Firebase's, and nothing else.
+    """
+
+    endpoint: Annotated[str, Meta(min_length=1, max_length=2000)] | None = None
+    keys: PushKeys | None = None
+    fcm_token: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
 
 
 class PushGoneBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `DELETE users/push-subscriptions`."""
+    """The body of `DELETE users/push-subscriptions`: a browser's endpoint, or `fcm:` and an app's token."""
 
     endpoint: Annotated[str, Meta(min_length=1, max_length=2000)]
 
@@ -205,25 +211,35 @@ class UsersApi:
         return _preferences_view(await self._people.preferences.get(call.caller.user))
 
     async def change_preferences(self, call: Call, body: PreferencesBody) -> PreferencesView:
-        """Change language, theme, time zone, or what to be notified of and how."""
-        changed = await self._people.preferences.put(
-            call.caller.user,
-            language=body.language,
-            theme=body.theme,
-            timezone=body.timezone,
-            notifications=body.notifications,
+        """Change language, theme, time zone, or what to be notified of and how.
+
+        `notifications` come whole, but for what was unsubscribed, which stays so unless it is named.
+        """
+        given, preferences = body.notifications, self._people.preferences
+        if given is not UNSET:
+            check(given)
+        changed = await preferences.put(
+            call.caller.user, language=body.language, theme=body.theme, timezone=body.timezone
         )
+        if given is not UNSET:
+            wished = given
+            changed = await preferences.edit(call.caller.user, lambda before: stored(wished, before))
         return _preferences_view(changed)
 
     async def add_push(self, call: Call, body: PushBody) -> Reply[PushView]:
-        """Have push messages sent to this browser."""
-        made = await self._people.push_subscriptions.add(
-            call.caller.user, body.endpoint, body.keys.p256dh, body.keys.auth, call.user_agent
-        )
+        """Have push messages sent to this browser or app."""
+        user, kept = call.caller.user, self._people.push_subscriptions
+        match body:
+            case PushBody(endpoint=str(endpoint), keys=PushKeys() as keys, fcm_token=None):
+                made = await kept.add(user, endpoint, keys.p256dh, keys.auth, call.user_agent)
+            case PushBody(endpoint=None, keys=None, fcm_token=str(token)):
+                made = await kept.add_app(user, token, call.user_agent)
+            case _:
+                raise CommandError(ErrorCode.BAD_REQUEST, "Expected `endpoint` and `keys`, or `fcm_token`")
         return Reply(PushView(id=made), 201)
 
     async def remove_push(self, call: Call, body: PushGoneBody) -> Nothing:
-        """Have no more push messages sent to this browser."""
+        """Have no more push messages sent to this browser or app."""
         if not await self._people.push_subscriptions.remove(call.caller.user, body.endpoint):
             raise CommandError(ErrorCode.NOT_FOUND, "There is no such subscription")
         return Nothing()
@@ -231,5 +247,5 @@ class UsersApi:
 
 def _preferences_view(one: Preference) -> PreferencesView:
     return PreferencesView(
-        language=one.language, theme=one.theme, timezone=one.timezone, notifications=one.notifications
+        language=one.language, theme=one.theme, timezone=one.timezone, notifications=read(one.notifications)
     )

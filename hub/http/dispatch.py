@@ -9,6 +9,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from auth.identity import Identity
+from auth.limits import Rule
 from auth.permissions import allow_admin, allow_scope
 from hub.http.endpoint import Access, Call, Endpoint, Reply
 from hub.http.envelope import success
@@ -75,7 +76,8 @@ class Dispatcher:
     async def _answer(self, endpoint: Endpoint, request: Request) -> Response:
         identity = await self._identify(endpoint, request)
         language = request.scope[SCOPE] = self._language_of(request, identity)
-        await self._limit(request, identity, endpoint.limit)
+        if endpoint.limit is not None:
+            await self._limit(request, identity, endpoint.limit)
         _check_access(endpoint, identity)
         given: dict[str, Any] = {}
         if endpoint.query_type is not None:
@@ -107,12 +109,12 @@ class Dispatcher:
         except CommandError:
             if public:
                 return None
-            await self._limit(request, None, endpoint.limit)
+            await self._limit(request, None, endpoint.limit or Rule.DEFAULT)
             raise
         if public:
             return None if identity is None or identity.scopes is not None else identity
         if identity is None:
-            await self._limit(request, None, endpoint.limit)
+            await self._limit(request, None, endpoint.limit or Rule.DEFAULT)
             raise CommandError(ErrorCode.UNAUTHORIZED, "Expected `Authorization: Bearer` with a token")
         return identity
 

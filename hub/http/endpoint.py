@@ -87,10 +87,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 class Endpoint:
     """One method of one path under `/api/v1`.
 
-    `scope` is what an API key needs; without one no key is taken. `limit` is the class of rate limit. `status` is that
-    of success, `also` others that it may have. `errors` are the codes of the handler's own, beside those that every
-    endpoint of its kind may answer. `media_type` is that of a Response which its class doesn't tell.
-    `form` names the fields of an urlencoded body, which the handler reads itself.
+    `scope` is what an API key needs; without one no key is taken. `limit` is the class of rate limit, None for what
+    proves itself by a signature before anything is done for it. `status` is that of success, `also` others that it may
+    have. `errors` are the codes of the handler's own, beside those that every endpoint of its kind may answer.
+    `media_type` is that of a Response which its class doesn't tell. `form` names the fields of an urlencoded body,
+    which the handler reads itself.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Endpoint:
         *,
         access: Access = Access.BEARER,
         scope: str | None = None,
-        limit: str = "default",
+        limit: str | None = "default",
         status: int = 200,
         also: tuple[int, ...] = (),
         errors: tuple[ErrorCode, ...] = (),

@@ -42,6 +42,7 @@ _TAGS = {
     "publish": "For servers that have something to say.",
     "webhooks": "Called by providers, signed by them.",
     "unsubscribe": "Links out of messages.",
+    "acknowledge": "Links out of messages.",
     "system": "How this instance is doing, and these documents.",
 }
 

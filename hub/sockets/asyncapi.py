@@ -15,6 +15,7 @@ from channels.namespace import BUILT_IN, Access, Form, Namespace, Policy
 from hub.http.endpoint import SCHEMAS
 from hub.http.openapi import program_version
 from hub.sockets.asyncapi_examples import COMMANDS, EVENTS, PUBLICATIONS
+from schemas.alert_events import AlertEvent
 from schemas.commands import AnyCommand
 from schemas.errors import CLOSE_REASON, CloseCode, ErrorCode, UnsubscribeCode
 from schemas.market import CandlePayload, DepthPayload, MarketPayload
@@ -30,6 +31,9 @@ PAYLOADS: dict[str, type[msgspec.Struct]] = {
     "signals": SignalPayload,
 }
 """What the publications of a namespace hold; those of all others any JSON object."""
+
+TOLD: dict[str, tuple[type[msgspec.Struct], ...]] = {"alerts": get_args(AlertEvent)}
+"""What the hub itself publishes, told apart by a field, where others may publish any JSON object."""
 
 _SOCKET = "#/channels/Socket"
 
@@ -55,7 +59,8 @@ def asyncapi(*, url: str, namespaces: Iterable[Namespace] = BUILT_IN) -> bytes:
     """The document as JSON. `url` is where the world reaches this server."""
     outside = [one for one in namespaces if one.access is not Access.INTERNAL]
     structs = [*get_args(AnyCommand), *get_args(AnyMessage)]
-    kinds = [*structs, *PAYLOADS.values(), ErrorCode]
+    told = [kind for kinds in TOLD.values() for kind in kinds]
+    kinds = [*structs, *PAYLOADS.values(), *told, ErrorCode]
     _, schemas = msgspec.json.schema_components(kinds, ref_template=SCHEMAS + "{name}")
     document = {
         "asyncapi": "3.0.0",
@@ -159,8 +164,7 @@ def _publication(namespace: Namespace) -> Schema:
 
 def _publication_schema(namespace: Namespace) -> Schema:
     head: dict[str, Schema] = {"type": {"const": namespace.message_type}, "channel": {"type": "string"}}
-    model = PAYLOADS.get(namespace.name)
-    payload: Schema = {"type": "object"} if model is None else {"$ref": SCHEMAS + model.__name__}
+    payload = _payload_schema(namespace.name)
     if namespace.policy is Policy.LOG:
         head["offset"] = {"type": "integer"}
     else:
@@ -171,6 +175,13 @@ def _publication_schema(namespace: Namespace) -> Schema:
     head |= {name: {"type": "string"} for name in places}
     required = ["type", "channel", *places, "seq"]
     return {"allOf": [{"type": "object", "required": required, "properties": head}, payload]}
+
+
+def _payload_schema(name: str) -> Schema:
+    if name in TOLD:
+        return {"anyOf": [{"$ref": SCHEMAS + kind.__name__} for kind in TOLD[name]]}
+    model = PAYLOADS.get(name)
+    return {"type": "object"} if model is None else {"$ref": SCHEMAS + model.__name__}
 
 
 _LATEST: dict[str, Schema] = {

@@ -43,6 +43,27 @@ _TIME = 1795302000.25
 _PRICE = {"price": 2500.5, "change": 12.4, "change_percent": 0.5, "state": "continuous"}
 _MOMENT = "2026-11-23T09:15:01.250+05:30"
 _SIGNAL = {"symbol": "RELIANCE", "exchange": "NSE", "signal_type": "BUY", "confidence": 72.5, "entry_price": 2500.5}
+_ALERT = {
+    "event": "triggered",
+    "alert": 7,
+    "trigger": 9,
+    "time": "2026-11-23T10:15:02.000+05:30",
+    "exchange": "NSE",
+    "symbol": "RELIANCE",
+    "condition": "price crosses above 2500",
+    "words": "price crosses above \u20b92,500.00",
+    "title": "RELIANCE \u20b92,510.50: price crosses above \u20b92,500.00",
+    "message": "RELIANCE (NSE) is at \u20b92,510.50, 10:15:02 IST. Your alert: price crosses above \u20b92,500.00",
+    "language": "en",
+    "number": 1,
+    "price": 2510.5,
+    "previous": 2498.0,
+    "current": 2510.5,
+    "level": 2500.0,
+    "via": "tick",
+    "gap": False,
+    "critical": False,
+}
 _WELCOME = Welcome(client="9f3c", user="7", heartbeat=25, expires_at=1795302900, time=_TIME)
 
 COMMANDS: tuple[tuple[dict[str, Any], type[AnyCommand], Message], ...] = (
@@ -150,6 +171,7 @@ PUBLICATIONS: dict[str, tuple[dict[str, Any], ...]] = {
         },
     ),
     "signals": ({"type": "signals:new", "channel": "signals:generated", "offset": 42, "data": _SIGNAL},),
+    "alerts": ({"type": "alerts:triggered", "channel": "alerts:user", "offset": 7, "data": _ALERT},),
     "status": ({"type": "status:update", "channel": "status:feeds", "seq": 3, "data": {"NSE": "live"}},),
 }
 """Publications by namespace."""

@@ -53,6 +53,8 @@ class Indicator(_Node, frozen=True, tag="indicator"):
     text: Annotated[str, Meta(min_length=1, max_length=80)]
     timeframe: Timeframe
     line: Annotated[str, Meta(max_length=40)] | None = None
+    gives: Literal["price", "quantity", "percent", "number"] = "number"
+    """What its values measure, see `dimensions`. Set when a condition is checked, whatever a client says."""
     exchange: Exchange | None = None
     symbol: Symbol | None = None
 

@@ -37,6 +37,12 @@ class Status(StrEnum):
 
 FINAL = frozenset({Status.DELIVERED, Status.READ, Status.SKIPPED, Status.CANCELLED, Status.DEAD})
 
+IN_DOUBT = "unknown"
+"""The reason of a delivery that is dead because nobody could tell whether the provider had it."""
+EXPIRED = "expired"
+NO_REPORT = "no report"
+"""The reason of one that is `sent` for good: its provider took it, and never said more."""
+
 
 class Kind(StrEnum):
     """The occasion of a delivery."""
@@ -46,6 +52,29 @@ class Kind(StrEnum):
     TEST = "test"
     NOTICE = "notice"
     """About an alert that was disabled or expired, or a channel that was."""
+
+
+class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that is asked for. `key` makes it one: the same key a second time asks for nothing.
+
+    Times count from the transaction that stores it, by the database's clock: due after so long, too late after so long.
+    """
+
+    key: str
+    """At most 64 characters."""
+    user: str
+    kind: Kind
+    channel: Way
+    content: dict[str, Any]
+    lives_ms: int
+    after_ms: int = 0
+    trigger_id: int | None = None
+    alert_id: int | None = None
+    endpoint: str = ""
+    """Of push and webhook, empty: all that the user has, by the time it is due."""
+    priority: int = 1
+    """The lower, the sooner."""
+    unless_acknowledged: bool = False
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +97,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     content: dict[str, Any]
     """What it tells, in JSON: `notifiers.wording.messages.Facts`."""
     attempts: int
+    """How many there were; the last one's number."""
     provider: str | None
     provider_id: str | None
     provider_status: str | None
@@ -75,3 +105,39 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
     sent_at_ms: int | None
     finished_at_ms: int | None
+
+
+class AttemptState(StrEnum):
+    """What became of one question to a provider."""
+
+    CALLING = "calling"
+    """It may be on the wire."""
+    TAKEN = "taken"
+    REFUSED = "refused"
+    UNREACHED = "unreached"
+    """Taken, but the handset was off."""
+    UNAVAILABLE = "unavailable"
+    """The provider couldn't be asked: it has nothing."""
+    UNKNOWN = "unknown"
+    UNTAKEN = "untaken"
+    """It was unknown, until the provider was found not to have it."""
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt as it is stored."""
+
+    delivery_id: int
+    number: int
+    state: AttemptState
+    provider: str
+    provider_id: str | None
+    reason: str | None
+    started_at_ms: int
+    finished_at_ms: int | None
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery and how it went."""
+
+    delivery: Delivery
+    attempts: tuple[Attempt, ...]

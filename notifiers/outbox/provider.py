@@ -48,6 +48,7 @@ class Provider(Protocol):
     """
 
     name: str
+    """No other provider of the process has it; 16 characters at most."""
     way: Way
     time_limit_s: Seconds
     resend_unknown: bool

@@ -29,3 +29,8 @@ class Outbox:
         except OSError as exc:
             raise Unavailable("the outbox", type(exc).__name__) from exc
         return path
+
+    def find(self, kind: str, letter_id: str, ending: str) -> str | None:
+        """The name of such a file that was kept, the newest; None if there is none. Blocks."""
+        names = sorted(path.name for path in self.folder.glob(f"*-{kind}-{letter_id}.{ending}"))
+        return names[-1] if names else None

@@ -7,19 +7,14 @@ that nobody has verified, and of a browser only which one it is.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
-from importlib.resources import files
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from auth.identity import LANGUAGES
-
-DEFAULT = "en"
+from notifiers.wording.texts import DEFAULT, Texts, one_line, texts_of
 
 
 class MailKind(StrEnum):
@@ -88,6 +83,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     html: str
     language: str
     message_id: str
+    headers: tuple[tuple[str, str], ...] = ()
+    """Further ones, such as `List-Unsubscribe`."""
 
 
 class Sms(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,34 +97,6 @@ class Sms(msgspec.Struct, frozen=True, kw_only=True):
     language: str
 
 
-class _Renderer:
-    """Renders texts with values; for HTML it escapes every value."""
-
-    def __init__(self, layout: str, *, html: bool) -> None:
-        """Reads the layout of a whole letter: blocks."""
-        self._html = html
-        self._environment = Environment(
-            loader=PackageLoader("notifiers", "templates"),
-            undefined=StrictUndefined,
-            autoescape=html,  # noqa: S701 - what stays text is not escaped
-            auto_reload=False,
-            keep_trailing_newline=True,
-        )
-        self._layout = self._environment.get_template(layout)
-        self._compiled: dict[str, Template] = {}
-
-    def text(self, text: str, given: Mapping[str, str]) -> str:
-        """One of the texts of a language; there are only so many."""
-        if text not in self._compiled:
-            self._compiled[text] = self._environment.from_string(text)
-        rendered = self._compiled[text].render(given)
-        return Markup(rendered) if self._html else rendered  # noqa: S704 - it was escaped just now
-
-    def letter(self, given: Mapping[str, object]) -> str:
-        """A whole letter."""
-        return self._layout.render(given)
-
-
 class Writer:
     """Writes letters and texts for one service: `product` is its name, `domain` stands in the letters' ids."""
 
@@ -135,9 +104,11 @@ class Writer:
         """Reads the texts of all languages; blocks for some milliseconds."""
         self._product = one_line(product)
         self._domain = domain
-        self._plain = _Renderer("letter.txt.j2", html=False)
-        self._html = _Renderer("letter.html.j2", html=True)
-        self._texts = {language: _read(language) for language in LANGUAGES}
+        self._plain = Texts(html=False)
+        self._html = Texts(html=True)
+        self._layout_text = self._plain.layout("letter.txt.j2")
+        self._layout_html = self._html.layout("letter.html.j2")
+        self._texts = {language: texts_of(language) for language in LANGUAGES}
 
     def letter(
         self, kind: MailKind, *, letter_id: str, to: str, language: str | None, name: str = "", **values: str
@@ -155,8 +126,8 @@ class Writer:
             kind=kind,
             to=to,
             subject=subject,
-            text=self._plain.letter(parts | _parts(self._plain, texts, kind, given)),
-            html=self._html.letter(parts | _parts(self._html, texts, kind, given)),
+            text=self._layout_text.render(parts | _parts(self._plain, texts, kind, given)),
+            html=self._layout_html.render(parts | _parts(self._html, texts, kind, given)),
             language=language,
             message_id=f"<{letter_id}@{self._domain}>",
         )
@@ -170,7 +141,7 @@ class Writer:
         return Sms(id=sms_id, kind=kind, to=to, text=one_line(text), language=language)
 
 
-def _parts(renderer: _Renderer, texts: Mapping[str, Any], kind: MailKind, given: Mapping[str, str]) -> dict[str, Any]:
+def _parts(renderer: Texts, texts: Mapping[str, Any], kind: MailKind, given: Mapping[str, str]) -> dict[str, Any]:
     own, common = texts["mail"][kind], texts["common"]
 
     def say(text: str) -> str:
@@ -199,17 +170,8 @@ def is_a_name(text: str) -> bool:
     return len(text) <= 60 and text.count(" ") <= 4 and bool(_NAME.fullmatch(text)) and not _DOMAIN.search(text)
 
 
-def one_line(text: str) -> str:
-    """The text without line breaks and other control characters, so that it can break out of no header."""
-    return " ".join("".join(char if char.isprintable() or char in "\u200c\u200d" else " " for char in text).split())
-
-
 def device_of(user_agent: str) -> str:
     """What a browser calls itself, in a word or two of ours: `Firefox, Windows`; nothing of its own words."""
     browser = next((name for mark, name in _BROWSERS if mark in user_agent), "")
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     return ", ".join(part for part in (browser, system) if part) or "?"
-
-
-def _read(language: str) -> dict[str, Any]:
-    return tomllib.loads(files("notifiers").joinpath("templates", f"{language}.toml").read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth import passwords as passwords_module
@@ -18,7 +18,7 @@ from auth.preferences import Preferences
 from auth.push_subscriptions import PushSubscriptions
 from schemas.errors import CommandError, ErrorCode
 from schemas.tables import accounts as table
-from schemas.tables import challenges, foreign_logins, preferences, push_subscriptions
+from schemas.tables import challenges, foreign_logins, preferences, push_subscriptions, webhook_endpoints
 from tests.auth.conftest import NOW, Clock
 from tests.auth.test_push_subscriptions import AUTH, ENDPOINT, P256DH
 
@@ -574,10 +574,13 @@ async def test_with_an_account_goes_all_that_was_its_own(accounts: Accounts, eng
         await Preferences(engine, wall=clock).put(one.id, theme="dark")
         await PushSubscriptions(engine, wall=clock).add(one.id, f"{ENDPOINT}/{number}", P256DH, AUTH)
         await Challenges(engine, wall=clock).issue(Kind.LOGIN, one.id, lifetime_s=60)
+        webhook = {"user_id": one.id, "url": ENDPOINT, "secret": "", "status": "active", "created_at_ms": NOW}
+        async with engine.begin() as connection:
+            await connection.execute(insert(webhook_endpoints).values(webhook))
     assert await accounts.delete(made.id)
     assert not await accounts.delete(made.id)
     assert await accounts.get(made.id) is None
-    for of in (foreign_logins, preferences, push_subscriptions, challenges):
+    for of in (foreign_logins, preferences, push_subscriptions, challenges, webhook_endpoints):
         assert [row.user_id for row in await rows(engine, of)] == [other.id]
     async with engine.connect() as connection:
         assert await connection.scalar(select(func.count()).select_from(table)) == 1

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from auth.preferences import MAX_DEPTH, MAX_NOTIFICATIONS, Preference, Preferences, _encoded
+from auth.preferences import MAX_DEPTH, MAX_NOTIFICATIONS, Edit, Preference, Preferences, _encoded
 from schemas.errors import CommandError, ErrorCode
 from tests.auth.conftest import Clock
 
@@ -126,3 +126,26 @@ def test_any_object_is_encoded_or_refused(given: dict[str, Any]) -> None:
         return
     assert "\x00" not in text
     assert isinstance(msgspec.json.decode(text), dict)
+
+
+async def test_edits_that_come_at_once_all_count(engine: AsyncEngine, other_engine: AsyncEngine) -> None:
+    one, two = Preferences(engine, wall=Clock()), Preferences(other_engine, wall=Clock())
+
+    def adding(name: str) -> Edit:
+        return lambda kept: kept | {name: True}
+
+    await asyncio.gather(*[(one, two)[number % 2].edit("7", adding(f"n{number}")) for number in range(6)])
+    assert (await one.get("7")).notifications == {f"n{number}": True for number in range(6)}
+
+
+async def test_an_edit_leaves_all_other_wishes_as_they_are(preferences: Preferences) -> None:
+    await preferences.put("7", language="mr", notifications={"a": 1})
+    after = await preferences.edit("7", lambda kept: kept | {"b": 2})
+    assert after == await preferences.get("7") == Preference(language="mr", notifications={"a": 1, "b": 2})
+
+
+async def test_an_edit_that_is_refused_changes_nothing(preferences: Preferences) -> None:
+    await preferences.put("7", notifications={"a": 1})
+    with pytest.raises(CommandError):
+        await preferences.edit("7", lambda _: {"a": "x" * MAX_NOTIFICATIONS})
+    assert (await preferences.get("7")).notifications == {"a": 1}

@@ -74,6 +74,35 @@ async def test_one_is_removed_by_endpoint_or_id_by_its_owner_alone(subscriptions
     assert await subscriptions.listed("7") == []
 
 
+async def test_one_is_found_by_its_owner_alone(subscriptions: PushSubscriptions) -> None:
+    first = await subscriptions.add("7", ENDPOINT, P256DH, AUTH)
+    second = await subscriptions.add("7", ENDPOINT + "d", P256DH, AUTH)
+    assert await subscriptions.get("7", second) == (await subscriptions.listed("7"))[1]
+    assert await subscriptions.endpoints_of("7") == [str(first), str(second)]
+    assert await subscriptions.endpoints_of("8") == []
+    for user, odd in (("8", first), ("7", second + 1), ("7", 0), ("7", -1), ("7", 2**63), ("7", 10**400)):
+        assert await subscriptions.get(user, odd) is None
+
+
+async def test_an_app_is_one_without_keys(subscriptions: PushSubscriptions) -> None:
+    made = await subscriptions.add_app("7", "dEvice:APA91b_-", "okhttp")
+    assert await subscriptions.get("7", made) == PushSubscription(
+        id=made, endpoint="fcm:dEvice:APA91b_-", p256dh="", auth="", user_agent="okhttp", created_at=NOW
+    )
+    assert await subscriptions.add_app("8", "dEvice:APA91b_-") == made
+    assert await subscriptions.listed("7") == []
+    assert await subscriptions.remove("8", "fcm:dEvice:APA91b_-")
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a/b", "a\n", "\x00", "\ud800", "é", "x" * 1025])
+async def test_what_is_no_token_of_an_app_is_refused(subscriptions: PushSubscriptions, token: str) -> None:
+    with refused(ErrorCode.BAD_REQUEST):
+        await subscriptions.add_app("7", token)
+    with refused(ErrorCode.BAD_REQUEST):
+        await subscriptions.add("7", f"fcm:{token}", P256DH, AUTH)
+    assert await subscriptions.listed("7") == []
+
+
 async def test_what_is_no_subscription_is_not_removed(subscriptions: PushSubscriptions) -> None:
     await subscriptions.add("7", ENDPOINT, P256DH, AUTH)
     for odd in ("", "\x00", "\ud800", "' OR 1=1 --", "x" * 99_999, 0, -1, 2**63, 10**400):

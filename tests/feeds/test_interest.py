@@ -59,8 +59,13 @@ def test_candles_have_the_indicators_that_anybody_asks_for() -> None:
     interest = Interest()
     interest.take(
         frozenset(
-            {"candles:5m:NSE:TCS", "candles:5m:NSE:TCS#rsi(14)", "candles:5m:NSE:TCS#atr(14)", "candles:1d:NSE:ACC"}
+            {
+                "candles:5m:NSE:TCS",
+                "candles:5m:NSE:TCS#rsi(14)",
+                "candles:5m:NSE:TCS#sma(volume,20)",
+                "candles:1d:NSE:ACC",
+            }
         ),
         0,
     )
-    assert interest.candles == {("NSE", "TCS", "5m"): {"rsi(14)", "atr(14)"}, ("NSE", "ACC", "1d"): frozenset()}
+    assert interest.candles == {("NSE", "TCS", "5m"): {"rsi(14)", "sma(volume,20)"}, ("NSE", "ACC", "1d"): frozenset()}

@@ -12,10 +12,9 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,15 +26,11 @@ from websockets.typing import Subprotocol
 
 from auth.identity import Plan, Role
 from auth.tokens import TokenIssuer
-from feeds.configuration import Configuration
-from feeds.listings.directory import directory_of
 from hub import database
-from hub.feeding.role import Feeds
-from hub.instances.runtime import Runtime
-from hub.process import broker_of, instruments_of_settings, names_of, plans_of
+from hub.process import names_of, plans_of
+from hub.roles import Roles, Shared, broker_of
 from hub.server import Server, listen, server_for
 from hub.sockets.connections import Limits
-from hub.web import Web
 from schemas.commands import Position
 from schemas.settings import Settings, load
 from tests.servers import Server as ServerProcess
@@ -249,14 +244,14 @@ class _PromptServer(Server):
 
 
 class Hub:
-    """The roles web and, where asked for, feeds in the running loop. See `running`."""
+    """The role web and, where asked for, others in the running loop. See `running`."""
 
     def __init__(
         self,
         settings: Settings,
         *,
         limits: Limits | None = None,
-        feeds: bool = False,
+        roles: Sequence[str] = (),
         environ: dict[str, str] | None = None,
     ) -> None:
         self.settings = settings
@@ -269,49 +264,32 @@ class Hub:
         url = settings.database_url
         self._migrates = url is None
         self.engine = database.engine_for(url.reveal() if url else "", settings.data_dir)
-        self.web = Web(
-            settings,
+        shared = Shared(
+            settings=settings,
             secret=SECRET,
             broker=self.broker,
             names=self.names,
             engine=self.engine,
-            instruments=instruments_of_settings(settings),
-            plans=(plans := plans_of(settings)),
-            runtime=(runtime := Runtime(Configuration(self.engine, wall=time.time))),
+            plans=plans_of(settings),
+            environ=lambda: self.environ,
         )
-        self._plans = plans
+        self.roles = Roles(shared, ("web", *roles))
+        assert self.roles.web is not None
+        self.web = self.roles.web
+        self.feeds = self.roles.feeds
         if limits is not None:
             self.web.connections._limits = limits
-        self.parts = [*self.web.parts, ("configuration", runtime.run)]
-        self.feeds = self._add_feeds() if feeds else None
-        if self.feeds is not None:
-            runtime.on_applied.append(self.feeds.follow_plans)
+        self.parts = self.roles.parts
         self.server = _PromptServer(server_for(self.web.app, grace_s=1).config)
         self._listening = listen(settings.host, settings.port)
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def _add_feeds(self) -> Feeds:
-        feeds = Feeds(
-            self.settings,
-            broker=self.broker,
-            names=self.names,
-            engine=self.engine,
-            registry=self.web.registry,
-            plans=self._plans,
-            environ=lambda: self.environ,
-        )
-        self.parts += feeds.parts
-        return feeds
-
     async def start(self) -> None:
         """Returns once the tables are there. Who connects before the server runs waits in the listening socket."""
         if self._migrates:
             await database.migrate(self.engine)
-        if self.feeds is not None:
-            await self.feeds.open()
-            if self.feeds.replayed:
-                self.web.instruments = directory_of([*self.web.instruments, *self.feeds.replayed])
+        await self.roles.open()
         self._task = asyncio.create_task(self._run(), name="hub")
 
     async def _run(self) -> None:
@@ -441,11 +419,13 @@ def environment(folder: Path, **environ: str) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, *, limits: Limits | None = None, feeds: bool = False, **environ: str
+    folder: Path, *, limits: Limits | None = None, feeds: bool = False, roles: Sequence[str] = (), **environ: str
 ) -> AsyncIterator[Hub]:
     """A hub that is there inside the block. `environ` are its settings."""
     settings = load(environment(folder, **environ))
-    hub = await asyncio.to_thread(Hub, settings, limits=limits, feeds=feeds, environ=environ)
+    hub = await asyncio.to_thread(
+        Hub, settings, limits=limits, roles=["feeds", *roles] if feeds else roles, environ=environ
+    )
     await hub.start()
     try:
         yield hub

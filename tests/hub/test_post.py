@@ -7,15 +7,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hub.post import Post, base_url_of, mailer_of, post_of, sender_of, texter_of
+from hub.post import OUTBOX, Post, base_url_of, mailer_of, post_of, sender_of, texter_of
 from notifiers.errors import OutcomeUnknown, Refused
 from notifiers.providers.mail import FileMailer, SmtpMailer
 from notifiers.providers.sms import FileTexter, TwilioTexter
-from notifiers.wording.letters import Letter, Sms, Writer
+from notifiers.wording.letters import Letter, MailKind, Sms, Writer
 from schemas.errors import SettingsError, Unavailable
 from schemas.settings import load
 from tests.hub.live import until
+from tests.notifiers.providers.test_dkim import passes, pem
 
 WRITER = Writer("Acme", "acme.example")
 
@@ -118,7 +120,11 @@ async def test_what_is_asked_for_wrongly_is_told_at_once() -> None:
     assert post.waiting == 0
 
 
-@pytest.mark.parametrize("fault", [Unavailable("mail", "away"), Refused("SMTP 450", permanent=False)])
+@pytest.mark.parametrize(
+    "fault",
+    [Unavailable("mail", "away"), Refused("SMTP 450", permanent=False), OutcomeUnknown("mail", "TimeoutError")],
+    ids=["unavailable", "refused", "unknown"],
+)
 async def test_a_passing_fault_is_outlasted_with_the_same_message_id(fault: Exception) -> None:
     async with running(Office()) as office:
         office.mails.faults = [fault, fault, fault]
@@ -266,3 +272,22 @@ def test_half_of_what_is_needed_is_a_wrong_setting(environ: dict[str, str], faul
 )
 def test_links_begin_where_the_world_reaches_us(environ: dict[str, str], base: str) -> None:
     assert base_url_of(load(environ)) == base
+
+
+async def test_mail_is_signed_where_a_key_is_set(tmp_path: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    sender = sender_of("no-reply@acme.example")
+    for setting in (pem(key).reveal(), str(tmp_path / "dkim.pem")):
+        (tmp_path / "dkim.pem").write_text(pem(key).reveal())
+        settings = load({"DATA_DIR": str(tmp_path), "DKIM_SELECTOR": "mail", "DKIM_PRIVATE_KEY": setting})
+        mailer = await asyncio.to_thread(mailer_of, settings, sender)
+        letter = WRITER.letter(MailKind.NEW_LOGIN, letter_id="m", to="a@b.co", language="en", device="x", address="y")
+        await mailer.send(letter)
+        (mail,) = (tmp_path / OUTBOX).glob("*.eml")
+        assert passes(mail.read_bytes(), key)
+        mail.unlink()
+
+
+def test_a_key_that_can_t_sign_is_told_by_its_setting() -> None:
+    with pytest.raises(SettingsError, match=r"^DKIM_PRIVATE_KEY: expected"):
+        post_of(load({"DKIM_SELECTOR": "mail", "DKIM_PRIVATE_KEY": "-----BEGIN PRIVATE KEY-----\nAAAA\n"}))

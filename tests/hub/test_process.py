@@ -16,22 +16,23 @@ import asyncio, os, sys
 from pathlib import Path
 from hub import logs
 from hub.process import Process
+from hub.roles import Roles
 from schemas.settings import load
 
-class Broken(Process):
-    def _add_feeds(self, engine):
+class Broken(Roles):
+    def _add_feeds(self):
         async def part():
             while not Path("now").exists():
                 await asyncio.sleep(0.01)
             ending = {ending!r}
             if ending == "raises":
                 raise ZeroDivisionError("a bug in a part")
-        self._parts.append(("broken.part", part))
+        self.parts.append(("broken.part", part))
 
 async def main():
     settings = load(os.environ)
     logs.configure(settings.log_level, settings.log_format)
-    return await Broken(settings, ("web", "feeds")).run()
+    return await Process(settings, ("web", "feeds"), make=Broken).run()
 
 sys.exit(asyncio.run(main()))
 """

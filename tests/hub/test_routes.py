@@ -19,6 +19,8 @@ SIGNAL = {"symbol": "TCS", "signal_type": "BUY", "confidence": 50}
 NOT_ASKED = {"/health", "/health/detailed", "/metrics", "/openapi.json", "/asyncapi.json"}
 """Described, and for everybody, without the API's dispatcher."""
 
+ALERT = {"symbol": "TCS", "condition": "price > 500"}
+NO_ALERT = "/alerts/999999"
 NO_USER = "/admin/users/u_aaaaaaaaaaaaaaaa"
 
 REFUSALS = {401: "UNAUTHORIZED", 403: "PERMISSION_DENIED"}
@@ -94,6 +96,24 @@ ROUTES: dict[str, Route] = {
     "POST /signals": Route(to="servers", scope="signals:write", body=SIGNAL, status=201),
     "PUT /signals/{id}": Route(to="servers", scope="signals:write", ask="/signals/1", body={"confidence": 60}),
     "DELETE /signals/{id}": Route(to="servers", scope="signals:write", ask="/signals/999999", status=404),
+    "GET /alerts": Route(to="everyone", scope="alerts"),
+    "POST /alerts": refusing("everyone", "alerts:write"),
+    "POST /alerts/preview": Route(to="everyone", scope="alerts", body=ALERT),
+    "GET /alerts/{id}": Route(to="everyone", scope="alerts", ask=NO_ALERT, status=404),
+    "PUT /alerts/{id}": Route(to="everyone", scope="alerts:write", ask=NO_ALERT, body={"name": "x"}, status=404),
+    "DELETE /alerts/{id}": Route(to="everyone", scope="alerts:write", ask=NO_ALERT, status=404),
+    "POST /alerts/{id}/pause": Route(to="everyone", scope="alerts:write", ask=f"{NO_ALERT}/pause", status=404),
+    "POST /alerts/{id}/resume": Route(to="everyone", scope="alerts:write", ask=f"{NO_ALERT}/resume", status=404),
+    "POST /alerts/{id}/test": Route(to="everyone", scope="alerts:write", ask=f"{NO_ALERT}/test", status=404),
+    "GET /alerts/{id}/history": Route(to="everyone", scope="alerts", ask=f"{NO_ALERT}/history", status=404),
+    "GET /alerts/{id}/deliveries": Route(to="everyone", scope="alerts", ask=f"{NO_ALERT}/deliveries", status=404),
+    "POST /alerts/triggers/{id}/acknowledge": Route(
+        to="everyone", scope="alerts:write", ask="/alerts/triggers/999999/acknowledge", status=404
+    ),
+    "GET /unsubscribe/{token}": public(404, ask="/unsubscribe/x"),
+    "POST /unsubscribe/{token}": public(404, ask="/unsubscribe/x"),
+    "GET /acknowledge/{token}": public(404, ask="/acknowledge/x"),
+    "POST /acknowledge/{token}": public(404, ask="/acknowledge/x"),
     "POST /publish": Route(
         to="servers", scope="publish", body={"channel": "market:TCS", "data": {"price": 1}}, status=201
     ),
@@ -114,6 +134,10 @@ ROUTES: dict[str, Route] = {
     "GET /auth/oidc/callback": public(404),
     "POST /auth/oidc/exchange": public(404, body={"code": "x"}),
     "GET /plans": public(),
+    "POST /webhooks/twilio/sms": public(403),
+    "POST /webhooks/twilio/voice": public(403),
+    "POST /webhooks/twilio/voice/gather": public(403),
+    "POST /webhooks/twilio/inbound": public(403),
     "POST /auth/verify-email/send": refusing("everyone"),
     "POST /auth/logout": refusing("public"),
     "POST /auth/change-password": refusing("everyone"),
@@ -135,6 +159,14 @@ ROUTES: dict[str, Route] = {
     "GET /users/usage": Route(to="metered"),
     "POST /users/push-subscriptions": refusing("everyone"),
     "DELETE /users/push-subscriptions": Route(to="everyone", body={"endpoint": "https://push.example"}, status=404),
+    "GET /users/push-key": EVERYONE,
+    "GET /users/webhooks": EVERYONE,
+    "POST /users/webhooks": refusing("everyone"),
+    "GET /users/webhooks/{id}": Route(to="everyone", ask="/users/webhooks/999999", status=404),
+    "PUT /users/webhooks/{id}": Route(to="everyone", ask="/users/webhooks/999999", body={"enabled": True}, status=404),
+    "DELETE /users/webhooks/{id}": Route(to="everyone", ask="/users/webhooks/999999", status=404),
+    "POST /users/webhooks/{id}/rotate": Route(to="everyone", ask="/users/webhooks/999999/rotate", status=404),
+    "POST /users/webhooks/{id}/test": Route(to="everyone", ask="/users/webhooks/999999/test", status=404),
     "GET /users/api-keys": EVERYONE,
     "POST /users/api-keys": refusing("everyone"),
     "DELETE /users/api-keys/{id}": Route(to="everyone", ask="/users/api-keys/k_0000000000000000", status=404),
@@ -148,6 +180,10 @@ ROUTES: dict[str, Route] = {
     "GET /admin/stats": ADMINS,
     "GET /admin/config": ADMINS,
     "POST /admin/config/update": refusing("admins"),
+    "GET /admin/deliveries": ADMINS,
+    "POST /admin/deliveries/redrive": refusing("admins"),
+    "GET /admin/corporate-actions": ADMINS,
+    "POST /admin/corporate-actions": refusing("admins"),
     "GET /admin/logs": ADMINS,
     "GET /admin/logs/export": ADMINS,
     "GET /admin/logs/verify": ADMINS,

@@ -22,6 +22,7 @@ from schemas.market import (
     depth_payload,
     ist_text,
     scaled,
+    tick_of,
     tick_payload,
 )
 
@@ -120,6 +121,27 @@ def test_a_close_of_zero_makes_no_change() -> None:
     payload = orjson.loads(tick_payload(Tick(exchange="NSE", symbol="A", price=scaled(2), time_ms=0, close=0)))
     assert "change" not in payload
     assert "change_percent" not in payload
+
+
+@given(ticks())
+def test_a_payload_is_the_tick_again(tick: Tick) -> None:
+    said = msgspec.json.decode(tick_payload(tick), type=MarketPayload)
+    assert tick_of(said, tick.exchange, tick.symbol, tick.time_ms) == as_heard(tick)
+
+
+@pytest.mark.parametrize("time", [None, "soon", "2026-11-18T12:26:40.000", "2999-01-01T00:00:00+05:30"])
+def test_a_time_that_says_nothing_is_now(time: str | None) -> None:
+    assert tick_of(MarketPayload(price=2.5, time=time), "NSE", "A", 17) == Tick("NSE", "A", scaled(2.5), 17)
+
+
+def as_heard(tick: Tick) -> Tick:
+    """What a tick is to those who read its payload, which doesn't hold all of an auction."""
+    auction, greeks = tick.auction, tick.greeks
+    if auction is not None:
+        auction = msgspec.structs.replace(auction, market_imbalance_quantity=None, eligible=None)
+    return msgspec.structs.replace(
+        tick, auction=None if auction == Auction() else auction, greeks=None if greeks == Greeks() else greeks
+    )
 
 
 def test_a_tick_payload_in_full() -> None:

@@ -192,17 +192,17 @@ def _deliveries() -> None:
     op.create_index(
         "ix_deliveries_due",
         "deliveries",
-        ["priority", "due_at_ms"],
-        sqlite_where=sa.text("status = 'queued'"),
-        postgresql_where=sa.text("status = 'queued'"),
+        ["channel", "priority", "due_at_ms"],
+        sqlite_where=sa.text("status = 'queued' AND lease_token IS NULL"),
+        postgresql_where=sa.text("status = 'queued' AND lease_token IS NULL"),
     )
     op.create_index(op.f("ix_deliveries_provider_id"), "deliveries", ["provider_id"])
     op.create_index(
         "ix_deliveries_awaited",
         "deliveries",
-        ["sent_at_ms"],
-        sqlite_where=sa.text("status IN ('accepted', 'sent', 'unknown')"),
-        postgresql_where=sa.text("status IN ('accepted', 'sent', 'unknown')"),
+        ["due_at_ms"],
+        sqlite_where=sa.text("status IN ('accepted', 'sent', 'unknown') AND finished_at_ms IS NULL"),
+        postgresql_where=sa.text("status IN ('accepted', 'sent', 'unknown') AND finished_at_ms IS NULL"),
     )
     op.create_index(op.f("ix_deliveries_trigger_id"), "deliveries", ["trigger_id"])
     op.create_index(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from feeds.indicators.catalogue import CATALOGUE
 from feeds.indicators.evaluation import IndicatorSet, LiveIndicator, Value, evaluate, series
-from feeds.indicators.indicator import Indicator, parse, parse_all
+from feeds.indicators.indicator import SOURCES, Indicator, parse, parse_all
 from schemas.market import PRICE_SCALE
 from tests.feeds.bars import MINUTE_MS, NINE_FIFTEEN_MS, Candle, candle, series_of_candles, walk, without_volume
 
@@ -99,6 +99,39 @@ def test_a_forming_candle_gives_what_it_would_give_if_closed_and_changes_nothing
     assert live.value == before
     final = replace(candles[-1], start_ms=candles[-1].start_ms + MINUTE_MS)
     assert same(live.closed(final), series(indicator, [*candles, final])[-1])
+
+
+OF_THE_CLOSE = [name for name, entry in CATALOGUE.items() if entry.inputs == ("close",)]
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(OF_THE_CLOSE), st.sampled_from(SOURCES), series_of_candles(), st.integers(0, 200))
+def test_live_values_are_those_of_the_whole_series_over_any_figure(
+    name: str, source: str, candles: list[Candle], known: int
+) -> None:
+    indicator = parse(f"{name}({source})")
+    expected = series(indicator, candles)
+    live = LiveIndicator(indicator, candles[:known])
+    for one, value in zip(candles[known:], expected[known:], strict=False):
+        assert same(live.forming(one), value)
+        assert same(live.closed(one), value)
+    assert same(live.value, expected[-1])
+    assert same(evaluate({"it": indicator}, candles)["it"], expected[-1])
+
+
+def test_another_figure_stands_in_for_the_close() -> None:
+    candles = walk(6, 60)
+    assert evaluate(parse_all("sma(volume,20),ema(high,9),sma(close,5)"), candles) == {
+        "sma(volume,20)": talib.SMA(volumes(candles), 20)[-1],
+        "ema(high,9)": talib.EMA(column(candles, "high"), 9)[-1],
+        "sma(close,5)": talib.SMA(column(candles, "close"), 5)[-1],
+    }
+
+
+def test_an_indicator_of_volumes_that_nobody_knows_has_no_value() -> None:
+    indicator, candles = parse("sma(volume,5)"), without_volume(walk(7, 30))
+    assert series(indicator, candles) == [None] * 30
+    assert LiveIndicator(indicator, candles).value is None
 
 
 def test_no_candles_have_no_values() -> None:

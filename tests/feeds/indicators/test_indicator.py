@@ -7,7 +7,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from feeds.indicators.catalogue import CATALOGUE
-from feeds.indicators.indicator import MAX_INDICATORS, Indicator, history_for, parse, parse_all
+from feeds.indicators.indicator import MAX_INDICATORS, SOURCES, Indicator, history_for, parse, parse_all
 from schemas.errors import CommandError, ErrorCode
 
 WANTED = (
@@ -44,6 +44,26 @@ def test_the_short_name_stands_for_the_defaults() -> None:
     ]  # fmt: skip
 
 
+def test_another_figure_of_the_candle_may_come_first_where_the_close_is_all_that_is_taken() -> None:
+    assert parse("sma(volume,20)") == Indicator("sma", (20,), "volume")
+    assert parse("EMA( High , 9 )") == Indicator("ema", (9,), "high")
+    assert parse("rsi(open)") == Indicator("rsi", (14,), "open")
+    assert parse("ht_trendline(low)") == Indicator("ht_trendline", (), "low")
+    assert parse("sma(close,20)") == parse("sma")
+    assert parse("sma(volume,20)").inputs == ("volume",)
+
+
+def test_another_figure_is_written_with_every_parameter() -> None:
+    texts = ("sma(volume)", "rsi(open)", "bbands(low,10)", "ht_trendline(high)", "sma(close,50)")
+    assert [parse(one).text for one in texts] == [
+        "sma(volume,20)", "rsi(open,14)", "bbands(low,10,2)", "ht_trendline(high)", "sma(50)",
+    ]  # fmt: skip
+
+
+def test_a_list_keeps_the_figures_too() -> None:
+    assert parse_all("sma(Volume, 20),sma") == {"sma(volume,20)": parse("sma(volume)"), "sma": parse("sma")}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -64,6 +84,12 @@ def test_the_short_name_stands_for_the_defaults() -> None:
         ("macd(26,12)", "fast must be less than slow, got 26 and 12"),
         ("ema(,)", "at most 1 parameters"),
         ("rsi;drop table", "is no indicator"),
+        ("atr(volume,14)", "atr is worked out from figures of its own and takes none, got volume"),
+        ("vwap(close)", "takes none, got close"),
+        ("sma(20,volume)", "at most 1 parameters"),
+        ("sma(volume,close,20)", "at most 1 parameters"),
+        ("sma(price,20)", "at most 1 parameters"),
+        ("sma(bid)", "period is a number, got 'bid'"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, says: str) -> None:
@@ -102,7 +128,8 @@ def written(draw: st.DrawFn) -> str:
         str(draw(st.integers(int(one.least), int(one.most)) if one.whole else st.floats(one.least, one.most)))
         for one in entry.parameters
     ]
-    return f"{entry.name}({','.join(values)})"
+    source = draw(st.sampled_from(SOURCES) | st.none()) if entry.inputs == ("close",) else None
+    return f"{entry.name}({','.join([source, *values] if source else values)})"
 
 
 @given(written())

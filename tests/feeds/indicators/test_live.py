@@ -18,6 +18,7 @@ from schemas.market import PRICE_SCALE
 
 PLACE = ("NSE", "TCS", "5m")
 MINUTES_5 = 300_000
+ASKED = ("rsi", "sma(5)", "sma(volume,5)")
 
 
 def bar(number: int, *, closed: bool = True) -> Bar:
@@ -63,7 +64,7 @@ class Desk:
     """The indicators under test, with what is asked for."""
 
     def __init__(self, history: Stored | None) -> None:
-        self.asked: Mapping[CandlePlace, frozenset[str]] = {PLACE: frozenset({"rsi", "sma(5)"})}
+        self.asked: Mapping[CandlePlace, frozenset[str]] = {PLACE: frozenset(ASKED)}
         self._go = asyncio.Semaphore(0)
         self._slept = asyncio.Semaphore(0)
         self.live = LiveIndicators(history, lambda: self.asked, sleep=self._sleep)
@@ -93,7 +94,7 @@ class Desk:
 
 
 def expected(*bars: Bar) -> dict[str, object]:
-    return evaluate({text: parse(text) for text in ("rsi", "sma(5)")}, bars)  # type: ignore[return-value]
+    return evaluate({text: parse(text) for text in ASKED}, bars)  # type: ignore[return-value]
 
 
 async def test_values_go_on_from_the_history() -> None:
@@ -138,10 +139,8 @@ async def test_without_a_history_values_come_once_enough_bars_have_closed() -> N
         desk = Desk(history)
         async with desk.running():
             values = [desk.say(bar(number)) for number in range(20)]
-        first = [
-            next(n for n, value in enumerate(values) if value and value[name] is not None) for name in ("rsi", "sma(5)")
-        ]
-        assert first == [14, 4]
+        first = [next(n for n, value in enumerate(values) if value and value[name] is not None) for name in ASKED]
+        assert first == [14, 4, 4]
 
 
 async def test_asking_for_others_begins_anew_and_asking_no_more_ends() -> None:

@@ -288,7 +288,9 @@ def series() -> list[Bar]:
     return [msgspec.structs.replace(bar(one.start_ms, 0, timeframe="15m"), **figures(one)) for one in candles]
 
 
-@pytest.mark.parametrize("names", ["rsi", "rsi(7),macd(12,26,9),bbands", "sma(200),vwap,RSI( 14 )"])
+@pytest.mark.parametrize(
+    "names", ["rsi", "rsi(7),macd(12,26,9),bbands", "sma(200),vwap,RSI( 14 )", "sma(volume,20),ema(high,9)"]
+)
 async def test_indicators_are_those_of_the_same_candles(hub: Hub, names: str) -> None:
     bars = series()
     await store(hub, bars)

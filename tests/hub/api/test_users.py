@@ -1,6 +1,7 @@
 """What users say of themselves."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -67,9 +68,44 @@ async def test_a_new_address_needs_the_password_and_has_to_be_verified(hub: Hub,
 async def test_preferences_keep_what_is_not_named(asha: Person) -> None:
     empty = {"language": None, "theme": None, "timezone": None, "notifications": {}}
     assert (await asha.ask("GET", "users/preferences")).data == empty
-    await asha.ask("PUT", "users/preferences", {"language": "hi", "notifications": {"email": True}})
+    wished = {
+        "channels": {"sms": False},
+        "quiet_hours": [{"start": "22:00", "end": "07:00", "days": ["sat", "sun"], "channels": ["voice"]}],
+        "digest": {"minutes": 15},
+        "critical_override": True,
+        "sms_per_month": 20,
+    }
+    await asha.ask("PUT", "users/preferences", {"language": "hi", "notifications": wished})
     changed = await asha.ask("PUT", "users/preferences", {"theme": "light"})
-    assert changed.data == empty | {"language": "hi", "theme": "light", "notifications": {"email": True}}
+    assert changed.data == empty | {"language": "hi", "theme": "light", "notifications": wished}
+    assert (await asha.ask("PUT", "users/preferences", {"notifications": {}})).data["notifications"] == {}
+
+
+async def test_what_was_unsubscribed_stays_so_until_it_is_named(asha: Person) -> None:
+    said_no = {"unsubscribed": [{"channel": "email", "kind": "alert"}]}
+    await asha.ask("PUT", "users/preferences", {"notifications": said_no})
+    changed = await asha.ask("PUT", "users/preferences", {"notifications": {"critical_override": True}})
+    assert changed.data["notifications"] == said_no | {"critical_override": True}
+    changed = await asha.ask("PUT", "users/preferences", {"notifications": {"unsubscribed": []}})
+    assert changed.data["notifications"] == {"unsubscribed": []}
+
+
+@pytest.mark.parametrize(
+    ("notifications", "place"),
+    [
+        ({"email": True}, "$.notifications"),
+        ({"quiet_hours": [{"start": "25:00", "end": "07:00"}]}, "$.notifications.quiet_hours[0].start"),
+        ({"quiet_hours": [{"start": "22:00", "end": "07:00", "action": "downgrade"}]}, "quiet_hours[0].to"),
+        ({"sms_per_month": "many"}, "$.notifications.sms_per_month"),
+    ],
+)
+async def test_wishes_that_make_no_sense_are_refused_with_their_place(
+    asha: Person, notifications: dict[str, Any], place: str
+) -> None:
+    answer = await asha.ask("PUT", "users/preferences", {"language": "mr", "notifications": notifications})
+    assert (answer.status, answer.code) == (400, "BAD_REQUEST")
+    assert place in answer.json["error"]["message"]
+    assert (await asha.ask("GET", "users/preferences")).data["language"] is None
 
 
 async def test_a_browser_is_added_and_removed_by_its_owner_alone(hub: Hub, asha: Person) -> None:
@@ -86,6 +122,30 @@ async def test_a_browser_is_added_and_removed_by_its_owner_alone(hub: Hub, asha:
     for endpoint in ("http://push.example.net/abc", "javascript:alert(1)", "https://"):
         answer = await asha.ask("POST", "users/push-subscriptions", body | {"endpoint": endpoint})
         assert (answer.status, answer.code) == (400, "BAD_REQUEST")
+
+
+async def test_an_app_is_added_and_removed(asha: Person) -> None:
+    made = await asha.ask("POST", "users/push-subscriptions", {"fcm_token": "app:1"})
+    assert made.status == 201
+    assert (await asha.ask("POST", "users/push-subscriptions", {"fcm_token": "app:1"})).data == made.data
+    assert (await asha.ask("DELETE", "users/push-subscriptions", {"endpoint": "fcm:app:1"})).status == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"fcm_token": "a b"},
+        {"fcm_token": ""},
+        {"endpoint": "https://push.example.net/abc"},
+        {"keys": KEYS},
+        {"endpoint": "fcm:app:1", "keys": KEYS},
+        {"endpoint": "https://push.example.net/abc", "keys": KEYS, "fcm_token": "app:1"},
+    ],
+)
+async def test_what_is_neither_browser_nor_app_is_refused(asha: Person, body: object) -> None:
+    answer = await asha.ask("POST", "users/push-subscriptions", body)
+    assert (answer.status, answer.code) == (400, "BAD_REQUEST")
 
 
 async def test_who_leaves_is_gone(hub: Hub, asha: Person) -> None:

@@ -92,6 +92,7 @@ async def client(limits: Limits) -> AsyncIterator[httpx2.AsyncClient]:
     handlers = Handlers()
     endpoints = [
         Endpoint("GET", "/open", handlers.who, access=Access.PUBLIC, limit="login"),
+        Endpoint("GET", "/signed", handlers.who, access=Access.PUBLIC, limit=None),
         Endpoint("GET", "/things", handlers.count, scope="things"),
         Endpoint("POST", "/things", handlers.make, scope="things", max_body_bytes=20),
         Endpoint("DELETE", "/things", handlers.remove),
@@ -194,6 +195,11 @@ async def test_each_request_is_counted_for_who_asks(client: httpx2.AsyncClient, 
     for path, who in (("/open", None), ("/things", "user"), ("/things", "key")):
         await ask(client, "GET", path, who)
     assert limits.taken == [(None, "login"), ("user", "default"), ("key", "default")]
+
+
+async def test_what_proves_itself_is_not_counted(client: httpx2.AsyncClient, limits: Limits) -> None:
+    assert (await client.get("/signed")).status_code == 200
+    assert limits.taken == []
 
 
 async def test_a_bad_token_counts_against_its_address(client: httpx2.AsyncClient, limits: Limits) -> None:

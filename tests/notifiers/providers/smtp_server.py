@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import ssl
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -40,7 +41,7 @@ class SmtpServer:
         self.in_data = asyncio.Event()
         """Set while such an answer is held."""
         self.cut_at: str | None = None
-        """The command at which the line is cut."""
+        """The command at which the line is cut; at `.` the mail has been taken, and nobody is told."""
         self.offer_auth = False
         self._starttls = starttls
         self._tls = tls
@@ -166,9 +167,11 @@ class _Conversation:
         if "." in self.server.replies:
             await self.say(self.server.replies["."])
         else:
-            mail = Mail(
-                self.sender, self.recipients, content[:-3].replace(b"\r\n..", b"\r\n."), encrypted=self.encrypted
-            )
+            content = re.sub(rb"(?m)^\.\.", b".", content[:-3])
+            mail = Mail(self.sender, self.recipients, content, encrypted=self.encrypted)
             self.server.mails.append(mail)
+            if self.server.cut_at == ".":
+                self.writer.transport.abort()
+                return
             await self.say("250 taken")
         self.sender, self.recipients = "", []

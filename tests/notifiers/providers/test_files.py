@@ -30,3 +30,14 @@ def test_a_folder_that_is_none_is_not_available(tmp_path: Path) -> None:
     (tmp_path / "outbox").write_text("")
     with pytest.raises(Unavailable):
         Outbox(tmp_path / "outbox").keep("login_code", "m_1", "eml", b"")
+
+
+def test_what_was_kept_is_found_by_kind_and_id(tmp_path: Path) -> None:
+    times = iter([0, 60, 120])
+    outbox = Outbox(tmp_path, wall=lambda: next(times))
+    assert outbox.find("alert", "4", "sms.txt") is None
+    outbox.keep("alert", "4", "sms.txt", b"")
+    newest = outbox.keep("alert", "4", "sms.txt", b"")
+    outbox.keep("alert", "41", "sms.txt", b"")
+    assert outbox.find("alert", "4", "sms.txt") == newest.name
+    assert outbox.find("alert", "4", "call.txt") is None

@@ -13,8 +13,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from notifiers.errors import Refused
-from notifiers.providers.mail import FileMailer, Mailer, Sender, SmtpMailer, message_of, recipient_of, sender_of
+from notifiers.errors import Blame, OutcomeUnknown, Refused
+from notifiers.providers.mail import (
+    FileMailer,
+    Mailer,
+    Sender,
+    SmtpMailer,
+    _announce,
+    _hand_over,
+    message_of,
+    recipient_of,
+    sender_of,
+)
 from notifiers.wording.letters import Letter, MailKind, Writer
 from schemas.errors import Unavailable
 from schemas.secret import Secret
@@ -75,6 +85,7 @@ async def test_a_letter_arrives_whole(twin: Twin) -> None:
     assert message["To"] == "asha@example.com"
     assert message["Subject"] == sent.subject
     assert message["Message-ID"] == "<m_1@acme.example>"
+    assert message["Content-Language"] == "kn"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Date"]
     assert message.get_content_type() == "multipart/alternative"
@@ -101,7 +112,7 @@ async def test_several_letters_at_once_all_arrive(twin: Twin) -> None:
 async def test_what_is_no_address_is_refused_for_good(twin: Twin, to: str) -> None:
     with pytest.raises(Refused) as caught:
         await twin.mailer.send(letter(to))
-    assert caught.value.permanent
+    assert (caught.value.permanent, caught.value.blame) == (True, Blame.ADDRESS)
     assert twin.delivered() == []
 
 
@@ -110,6 +121,20 @@ async def test_no_subject_breaks_into_the_headers(twin: Twin) -> None:
     (message,) = twin.delivered()
     assert message["Bcc"] is None
     assert message["Subject"] == "Hello Bcc: evil@example.com body"
+
+
+async def test_a_letter_s_own_headers_are_lines_without_breaks(twin: Twin) -> None:
+    link = f"<https://acme.example/{'x' * 300}>"
+    headers = (("List-Unsubscribe", link), ("X-Kind", "alert\r\nBcc: evil@example.com"))
+    await twin.mailer.send(msgspec.structs.replace(letter(), headers=headers))
+    (message,) = twin.delivered()
+    assert message["List-Unsubscribe"] == link
+    assert message["X-Kind"] == "alert Bcc: evil@example.com"
+    assert message["Bcc"] is None
+
+
+async def test_a_mailer_says_how_far_a_letter_has_come(twin: Twin) -> None:
+    assert (twin.mailer.name, twin.mailer.reaches) in {("smtp", "sent"), ("mail_files", "delivered")}
 
 
 async def test_a_line_with_a_lone_dot_stays(twin: Twin) -> None:
@@ -176,15 +201,27 @@ async def test_a_connection_that_the_server_has_ended_is_not_used_again() -> Non
         await mailer.close()
 
 
-@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA", "."])
-@pytest.mark.parametrize(("reply", "permanent"), [("450 4.2.0 later", False), ("550 5.1.1 no such user", True)])
-async def test_a_refusal_says_whether_it_is_for_good(command: str, reply: str, permanent: bool) -> None:
+@pytest.mark.parametrize(
+    ("command", "reply", "permanent", "blame"),
+    [
+        ("MAIL", "450 4.2.0 later", False, Blame.MESSAGE),
+        ("RCPT", "450 4.2.0 later", False, Blame.MESSAGE),
+        ("DATA", "450 4.2.0 later", False, Blame.MESSAGE),
+        (".", "450 4.2.0 later", False, Blame.MESSAGE),
+        ("MAIL", "550 5.1.8 who is this user", False, Blame.PROVIDER),
+        ("RCPT", "550 5.1.1 no such user", True, Blame.ADDRESS),
+        ("DATA", "554 5.6.0 what does the user mean", True, Blame.MESSAGE),
+        (".", "554 5.7.1 the user says spam", True, Blame.MESSAGE),
+    ],
+)
+async def test_a_refusal_says_whether_it_is_for_good(command: str, reply: str, permanent: bool, blame: Blame) -> None:
     async with SmtpServer() as server:
         mailer = SmtpMailer("127.0.0.1", server.port, SENDER)
         server.replies[command] = reply
         with pytest.raises(Refused) as caught:
             await mailer.send(letter())
-        assert (caught.value.reason, caught.value.permanent) == (f"SMTP {reply[:3]}", permanent)
+        refused = caught.value
+        assert (refused.reason, refused.permanent, refused.blame) == (f"SMTP {reply[:9]}", permanent, blame)
         assert "user" not in str(caught.value)
         server.replies.clear()
         await mailer.send(letter())
@@ -202,6 +239,43 @@ async def test_a_line_that_is_cut_is_not_available(command: str) -> None:
         server.cut_at = None
         await mailer.send(letter())
         assert len(server.mails) == 1
+        await mailer.close()
+
+
+@pytest.mark.parametrize("reply", ["", "nonsense", "999 what", "220 hello again"])
+async def test_an_answer_without_sense_after_the_content_leaves_it_open(reply: str) -> None:
+    async with SmtpServer() as server:
+        mailer = SmtpMailer("127.0.0.1", server.port, SENDER, timeout_s=0.5)
+        server.replies["."] = reply
+        with pytest.raises(OutcomeUnknown):
+            await mailer.send(letter())
+
+
+async def test_an_answer_without_sense_before_the_content_is_not_available() -> None:
+    async with SmtpServer() as server:
+        mailer = SmtpMailer("127.0.0.1", server.port, SENDER)
+        server.replies["DATA"] = "250 taken already"
+        with pytest.raises(Unavailable):
+            await mailer.send(letter())
+
+
+@pytest.mark.parametrize("command", ["EHLO", "MAIL", "RCPT", "DATA", "."])
+async def test_a_server_that_closes_has_taken_nothing(command: str) -> None:
+    async with SmtpServer() as server:
+        server.replies[command] = "421 4.3.2 going down"
+        with pytest.raises(Unavailable):
+            await SmtpMailer("127.0.0.1", server.port, SENDER).send(letter())
+
+
+async def test_a_line_that_is_cut_after_the_content_leaves_it_open() -> None:
+    async with SmtpServer() as server:
+        mailer = SmtpMailer("127.0.0.1", server.port, SENDER)
+        server.cut_at = "."
+        with pytest.raises(OutcomeUnknown):
+            await mailer.send(letter())
+        server.cut_at = None
+        await mailer.send(letter())
+        assert [mail.message["Message-ID"] for mail in server.mails] == ["<m_1@acme.example>"] * 2
         await mailer.close()
 
 
@@ -224,7 +298,7 @@ async def test_a_server_that_stalls_is_left_and_its_connection_not_used_again() 
     async with SmtpServer() as server:
         mailer = SmtpMailer("127.0.0.1", server.port, SENDER, timeout_s=0.2)
         server.hold.clear()
-        with pytest.raises(Unavailable):
+        with pytest.raises(OutcomeUnknown):
             await mailer.send(letter())
         server.hold.set()
         patient = SmtpMailer("127.0.0.1", server.port, SENDER)
@@ -297,8 +371,25 @@ async def test_a_refused_login_is_not_the_letter_s_fault() -> None:
     async with SmtpServer() as server:
         server.offer_auth = True
         server.replies["AUTH"] = "535 5.7.8 wrong"
-        with pytest.raises(Unavailable):
+        with pytest.raises(Refused) as caught:
             await SmtpMailer("127.0.0.1", server.port, SENDER, user="acme", password=Secret("x")).send(letter())
+        assert (caught.value.permanent, caught.value.blame) == (False, Blame.PROVIDER)
+
+
+async def test_a_line_that_begins_with_a_dot_keeps_it_over_the_wire() -> None:
+    async with SmtpServer() as server:
+        mailer = SmtpMailer("127.0.0.1", server.port, SENDER)
+        await _hand_over_raw(mailer, server, b".a\r\n..b\r\nc\r\n")
+        assert server.mails[0].content == b".a\r\n..b\r\nc\r\n"
+        await mailer.close()
+
+
+async def _hand_over_raw(mailer: SmtpMailer, server: SmtpServer, content: bytes) -> None:
+    await mailer.send(letter())
+    server.mails.clear()
+    ((_, client),) = mailer._idle
+    await _announce(client, SENDER.address, "asha@example.com")
+    await _hand_over(client, content)
 
 
 # -- names and addresses ----------------------------------------------------------------------------------------------

@@ -4,10 +4,13 @@ import asyncio
 import logging
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from notifiers.errors import OutcomeUnknown, Refused
-from notifiers.providers.sms import MAX_ANSWER_BYTES, FileTexter, TwilioTexter
+from notifiers.providers.dlt import Category, Dlt, Template
+from notifiers.providers.sms import FileTexter, TwilioTexter
+from notifiers.providers.twilio import MAX_ANSWER_BYTES
 from notifiers.wording.letters import Sms
 from schemas.errors import Unavailable
 from schemas.secret import Secret
@@ -118,3 +121,18 @@ async def test_texts_go_to_files(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert path.read_text(encoding="utf-8") == "To: +919876543210\n\n493027: कोड\n"
     assert [record.message for record in caplog.records] == ["sms.to_files"]
     await files.close()
+
+
+async def test_a_registered_text_comes_from_its_header_and_another_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    template = Template(
+        template_id="1", header="TCKOTP", category=Category.TRANSACTIONAL, body="{#numeric#}: कोड", variables=("code",)
+    )
+    dlt = Dlt("1", {("login_code", "hi"): template})
+    async with TwilioServer() as server:
+        registered = TwilioTexter("AC1", Secret("token"), messaging_service_sid="MG1", base_url=server.url, dlt=dlt)
+        await registered.send(SMS)
+        await registered.send(msgspec.structs.replace(SMS, text="something else"))
+    assert [form.get("From") for form in server.created] == ["TCKOTP", None]
+    assert [record.message for record in caplog.records] == ["sms.not_registered"]

@@ -1,0 +1,77 @@
+"""Alerts whose time is over, and those of instruments that are traded no longer: ended, and their owners told."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from auth.transactions import writing
+from notifiers.alerts.alert import Alert, Status
+from notifiers.alerts.shards import Tenure
+from notifiers.alerts.store import end
+from notifiers.alerts.triggers import hold
+from notifiers.outbox.database_clock import NowMs
+from schemas.market import IST
+from schemas.tables import alerts, instruments
+
+GRACE_MS = 60_000
+"""How late a price may come and still fire an alert that expired in between."""
+EXPIRED = "expired"
+INSTRUMENT_ENDED = "instrument_ended"
+MISFIT = "misfit"
+"""The reasons, as `notifiers.wording` knows them. Misfits are conditions that this release can't run."""
+_PAGE = 500
+
+_rows = alerts.c
+
+
+class Endings:
+    """Ends alerts, by the database's clock."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def expire(self, tenure: Tenure) -> list[Alert]:
+        """Ends alerts of the shard that have expired, up to a page of them. Raises Lost, Unavailable."""
+        over = _rows.expires_at_ms <= NowMs() - GRACE_MS
+        return await self._end(tenure, over, Status.EXPIRED, EXPIRED)
+
+    async def retire(self, tenure: Tenure) -> list[Alert]:
+        """Disables alerts of the shard whose instrument has ended, up to a page. Raises Lost, Unavailable."""
+        return await self._end(tenure, None, Status.DISABLED, INSTRUMENT_ENDED)
+
+    async def disable(self, tenure: Tenure, alert_ids: Sequence[int], reason: str) -> list[Alert]:
+        """Disables these alerts of the shard. Raises Lost, Unavailable."""
+        async with writing(self._engine) as connection:
+            await hold(connection, tenure)
+            now_ms = int(await connection.scalar(select(NowMs())) or 0)
+            return await _ended(connection, alert_ids, Status.DISABLED, reason, now_ms)
+
+    async def _end(self, tenure: Tenure, over: ColumnElement[bool] | None, status: Status, reason: str) -> list[Alert]:
+        active = [_rows.shard == tenure.shard, _rows.status == Status.ACTIVE.value]
+        async with writing(self._engine) as connection:
+            await hold(connection, tenure)
+            now_ms = int(await connection.scalar(select(NowMs())) or 0)
+            is_over = _has_ended(_day(now_ms)) if over is None else over
+            ids = list(await connection.scalars(select(_rows.id).where(*active, is_over).limit(_PAGE)))
+            return await _ended(connection, ids, status, reason, now_ms)
+
+
+async def _ended(
+    connection: AsyncConnection, ids: Sequence[int], status: Status, reason: str, now_ms: int
+) -> list[Alert]:
+    return await end(connection, ids, status, reason, now_ms) if ids else []
+
+
+def _day(now_ms: int) -> date:
+    return datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(IST).date()
+
+
+def _has_ended(today: date) -> ColumnElement[bool]:
+    """It was listed once, and nothing of its name is any more."""
+    one = instruments.c
+    same = and_(one.exchange == _rows.exchange, one.symbol == _rows.symbol)
+    live = and_(or_(one.delisted_on.is_(None), one.delisted_on > today), or_(one.expiry.is_(None), one.expiry >= today))
+    listed = select(one.id).where(same)
+    return and_(listed.exists(), ~listed.where(live).exists())

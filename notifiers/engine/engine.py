@@ -1,0 +1,586 @@
+"""The engine: samples in, firings out.
+
+It is pure: no clock, no I/O. The same rules, accepted samples and advances give the same firings, also where another
+engine goes on from what this one said to keep.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from heapq import heappop, heappush
+
+import msgspec
+
+from notifiers.alerts.alert import Baseline, Rearm
+from notifiers.engine.compiling import Unsuitable, compiled, is_indexed, is_level, seen_by
+from notifiers.engine.compounds import below
+from notifiers.engine.figures import Number
+from notifiers.engine.moment import Moment
+from notifiers.engine.policy import Policy, policy_of
+from notifiers.engine.samples import Bar, Firing, Kept, Rule, Source
+from notifiers.engine.thresholds import Indexed, Kind, NewExtreme, Range, Threshold
+from notifiers.engine.views import CLOSED, Track, View, ist_day
+from notifiers.engine.watch import ARMED, BEGUN, GONE, INDEXED, STARTING, WAITED, Watch
+from schemas.market import TIMEFRAMES, Tick
+
+_MINUTE_MS = 60_000
+
+
+class Counters(msgspec.Struct):
+    """What the engine has done so far, for metrics."""
+
+    accepted: int = 0
+    old: int = 0
+    """Samples dropped: their number was not above the last one's."""
+    late: int = 0
+    """Their time was before the last one's."""
+    odd: int = 0
+    """Their price was 0 or outside the circuit limits that they tell."""
+    evaluated: int = 0
+    """Rules evaluated."""
+    firings: int = 0
+    suppressed: int = 0
+
+
+class Engine:
+    """Runs rules. Not safe for threads; no method takes longer than its rules need.
+
+    `restore_track` goes first, then `put` for all rules with their states, then samples.
+    """
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.sources_version = 0
+        """Changes whenever `sources` may have."""
+        self._watches: dict[int, Watch] = {}
+        self._tracks: dict[tuple[str, str, str], Track] = {}
+        self._sources: dict[tuple[str, str, str], Source] = {}
+        self._moment = Moment()
+        self._deadlines: list[tuple[int, int, int, Watch]] = []
+        self._pushed = 0
+        self._expiring: dict[int, list[int]] = {}
+        """Rules by the minute in which they expire."""
+        self._minutes: list[int] = []
+        self._dirty_tracks: set[Track] = set()
+        self._dirty_watches: dict[int, Watch] = {}
+
+    @property
+    def rules(self) -> int:
+        """How many there are."""
+        return len(self._watches)
+
+    def __contains__(self, rule_id: int) -> bool:
+        return rule_id in self._watches
+
+    @property
+    def sources(self) -> Mapping[Source, frozenset[str]]:
+        """The sources whose samples it needs, each with the canonical texts of the indicators that they must hold."""
+        found = {}
+        for track in self._tracks.values():
+            figures = list(track.used_figures())
+            if figures:
+                found[track.source] = frozenset(figure.indicator for figure in figures if figure.indicator)
+        return found
+
+    # -- rules ------------------------------------------------------------------------------------------------------
+
+    def put(self, rule: Rule) -> None:
+        """Add a rule, or replace the one of its id if that has a lower version; else nothing happens.
+
+        One that is replaced starts anew, unless the new one brings a state. Raises Unsuitable for a tree that can't be
+        run; the old rule is gone then all the same.
+        """
+        before = self._watches.get(rule.id)
+        if before is not None:
+            if before.version >= rule.version:
+                return
+            self._leave(before)
+        watch = self._compiled(rule)
+        self._register(watch)
+        if rule.state is not None:
+            self._go_on(watch, rule.state)
+        elif watch.baseline is not None and (watch.policy.waits or not watch.flags & INDEXED):
+            self._take_baseline(watch, watch.baseline)
+
+    def drop(self, rule_id: int) -> None:
+        """Forget a rule, if there is such a one."""
+        watch = self._watches.get(rule_id)
+        if watch is not None:
+            self._leave(watch)
+
+    def extend(self, rule_id: int, expires_at_ms: int | None) -> None:
+        """Let a rule expire at another time, or never; all else of it stays."""
+        watch = self._watches.get(rule_id)
+        if watch is None:
+            return
+        watch.expires_at_ms = expires_at_ms
+        if expires_at_ms is not None:
+            self._expire_later(rule_id, expires_at_ms)
+
+    def _compiled(self, rule: Rule) -> Watch:
+        policy = policy_of(rule.options, is_level=is_level(rule.tree))
+        home = self._source(rule.exchange, rule.symbol, "")
+
+        def view_of(exchange: str, symbol: str, timeframe: str) -> View:
+            return self._track(exchange, symbol, timeframe).view(seen_by(policy, timeframe))
+
+        try:
+            tree = compiled(rule.tree, home, policy, view_of)
+        except Unsuitable:
+            self._clear_unused()
+            raise
+        views: tuple[View, ...]
+        if isinstance(tree, Indexed):
+            views, flags = tree.figure.view.only, ARMED | STARTING | INDEXED
+        else:
+            figures = [figure for node in below(tree) for figure in node.figures()]
+            views = tuple(dict.fromkeys(figure.view for figure in figures))
+            flags = ARMED | STARTING | (INDEXED if is_indexed(tree) else 0)
+        return Watch(
+            rule.id, rule.version, home, tree, policy, views, flags, rule.fired, rule.last_fired_ms,
+            rule.expires_at_ms, _usable_baseline(rule, policy), None,
+        )  # fmt: skip
+
+    def _register(self, watch: Watch) -> None:
+        self._watches[watch.id] = watch
+        for figure in watch.figures():
+            if not figure.users:
+                self.sources_version += 1
+            figure.users += 1
+        if watch.expires_at_ms is not None:
+            self._expire_later(watch.id, watch.expires_at_ms)
+        if watch.flags & INDEXED:
+            self._index(watch)
+            return
+        watch.own_extra()
+        for view in watch.views:
+            view.busy[watch.id] = watch
+
+    def _index(self, watch: Watch) -> None:
+        for node in below(watch.tree):
+            if isinstance(node, NewExtreme):
+                node.figure.view.extremes[watch.id] = watch
+            elif isinstance(node, Threshold | Range):
+                for level in _levels(node, watch.band):
+                    node.figure.add(level, watch)
+        for view in watch.views:
+            view.fresh.append(watch)
+
+    def _go_on(self, watch: Watch, state: bytes) -> None:
+        """A rule that has been at work before, here or elsewhere."""
+        watch.restore(state)
+        if watch.started():
+            watch.flags &= ~STARTING
+            watch.baseline = None
+        if isinstance(watch.tree, Indexed) and watch.is_nothing_special() and not watch.policy.waits:
+            watch.views[0].fresh.pop()
+        if watch.policy.rearm is Rearm.SESSION and not watch.flags & ARMED:
+            for view in watch.views:
+                view.mornings[watch.id] = watch
+        if watch.extra is not None and watch.extra.deadline_ms is not None:
+            self._push_deadline(watch, watch.extra.deadline_ms)
+
+    def _take_baseline(self, watch: Watch, baseline: Baseline) -> None:
+        """The sample before a new rule's first one; it fires nothing."""
+        moment = self._moment
+        moment.view, moment.is_baseline, moment.time_ms = None, True, baseline.time_ms
+        if watch.evaluate(moment) is False and watch.policy.waits:
+            watch.flags |= WAITED
+        moment.is_baseline = False
+        self._follow_deadline(watch, moment)
+
+    def _leave(self, watch: Watch) -> None:
+        watch.flags |= GONE
+        del self._watches[watch.id]
+        self._dirty_watches.pop(watch.id, None)
+        for view in watch.views:
+            for place in (view.busy, view.mornings, view.extremes):
+                place.pop(watch.id, None)
+        for node in below(watch.tree):
+            if watch.flags & INDEXED and isinstance(node, Threshold | Range):
+                node.figure.remove(len(_levels(node, watch.band)))
+            for figure in node.figures():
+                figure.users -= 1
+                if not figure.users:
+                    self._clear(figure.view, figure.name)
+
+    def _clear(self, view: View, name: str) -> None:
+        """A figure that nobody looks at any more."""
+        self.sources_version += 1
+        self._dirty_tracks.add(view.track)
+        view.figures.pop(name, None)
+        if view.unused:
+            view.track.views.pop(view.seen, None)
+
+    def _clear_unused(self) -> None:
+        """What was made for a rule that could not be compiled."""
+        for track in self._tracks.values():
+            for view in list(track.views.values()):
+                view.figures = {name: figure for name, figure in view.figures.items() if figure.users}
+                if view.unused:
+                    del track.views[view.seen]
+
+    def _expire_later(self, rule_id: int, expires_at_ms: int) -> None:
+        minute = expires_at_ms // _MINUTE_MS
+        if minute not in self._expiring:
+            self._expiring[minute] = []
+            heappush(self._minutes, minute)
+        self._expiring[minute].append(rule_id)
+
+    # -- samples ----------------------------------------------------------------------------------------------------
+
+    def take(self, tick: Tick, number: int, received_ms: int) -> list[Firing]:
+        """A tick. What it fires, by rule's id, after what fell due before it."""
+        track = self._tracks.get((tick.exchange, tick.symbol, ""))
+        if track is None or not self._accepts(track, tick, number):
+            return []
+        firings: list[Firing] = []
+        for view in list(track.views.values()):
+            if view.lets_through(tick.state):
+                self._work_off(view, tick.time_ms, received_ms, firings)
+                self._judge_all(view, view.take_tick(tick, number), received_ms, firings)
+        return sorted(firings, key=_rule_of)
+
+    def take_bar(self, bar: Bar, number: int, received_ms: int) -> list[Firing]:
+        """The same for a candle."""
+        track = self._tracks.get((bar.exchange, bar.symbol, bar.timeframe))
+        time_ms = bar.time_ms or bar.start_ms
+        if track is None or not self._is_news(track, number, time_ms) or not self._is_sound(sound=bar.close != 0):
+            return []
+        self._accept(track, number, time_ms)
+        firings: list[Firing] = []
+        for view in list(track.views.values()):
+            if bar.closed or view.seen != CLOSED:
+                self._work_off(view, time_ms, received_ms, firings)
+                self._judge_all(view, view.take_bar(bar, number, time_ms), received_ms, firings)
+        return sorted(firings, key=_rule_of)
+
+    def _accepts(self, track: Track, tick: Tick, number: int) -> bool:
+        price, lower, upper = tick.price, tick.lower_circuit, tick.upper_circuit
+        if not self._is_news(track, number, tick.time_ms):
+            return False
+        if not self._is_sound(sound=price != 0 and not (lower and price < lower) and not (upper and price > upper)):
+            return False
+        self._accept(track, number, tick.time_ms)
+        return True
+
+    def _is_news(self, track: Track, number: int, time_ms: int) -> bool:
+        if number <= track.number:
+            self.counters.old += 1
+            return False
+        if time_ms < track.time_ms:
+            self.counters.late += 1
+            return False
+        return True
+
+    def _is_sound(self, *, sound: bool) -> bool:
+        self.counters.odd += not sound
+        return sound
+
+    def _accept(self, track: Track, number: int, time_ms: int) -> None:
+        self.counters.accepted += 1
+        self._dirty_tracks.add(track)
+        track.accepted(number, time_ms)
+
+    def _judge_all(self, view: View, woken: list[Watch], received_ms: int, firings: list[Firing]) -> None:
+        if not woken:
+            return
+        moment = self._moment
+        moment.time_ms, moment.received_ms = view.time_ms, received_ms
+        once = {watch.id: watch for watch in woken if not watch.flags & GONE}
+        for rule_id in sorted(once):
+            moment.view = view
+            firing = self._judge(once[rule_id], moment, view)
+            if firing is not None:
+                firings.append(self._counted(firing))
+
+    def _judge(self, watch: Watch, moment: Moment, view: View) -> Firing | None:
+        """Evaluate a rule at a sample."""
+        if watch.expires_at_ms is not None and watch.expires_at_ms <= moment.time_ms:
+            self._leave(watch)
+            return None
+        if not watch.sees(view, view.number):
+            view.busy[watch.id] = watch
+            return None
+        self.counters.evaluated += 1
+        flags = watch.flags
+        watch.rearm(moment.time_ms)
+        true = watch.evaluate(moment)
+        watch.flags |= BEGUN
+        if true is False:
+            watch.recover(moment)
+        refusal = firing = None
+        if true and watch.may_fire():
+            refusal = watch.refusal(moment.time_ms)
+            firing = watch.suppress(refusal[0], moment) if refusal else watch.fire(moment)
+        if firing is not None and self._leaves_with(watch, firing):
+            return firing
+        self._follow(watch, moment, true=true, refusal=refusal)
+        if firing is not None or flags != watch.flags or flags & STARTING or not flags & INDEXED:
+            self._dirty_watches[watch.id] = watch
+        return firing
+
+    def _leaves_with(self, watch: Watch, firing: Firing) -> bool:
+        """Whether that was the last firing for now."""
+        if firing.suppressed is not None or not (firing.ended or watch.policy.rearm is Rearm.MANUAL):
+            return False
+        self._leave(watch)
+        return True
+
+    def _counted(self, firing: Firing) -> Firing:
+        if firing.suppressed is None:
+            self.counters.firings += 1
+        else:
+            self.counters.suppressed += 1
+        return firing
+
+    # -- when to look again -----------------------------------------------------------------------------------------
+
+    def _follow(self, watch: Watch, moment: Moment, *, true: bool | None, refusal: tuple[str, int] | None) -> None:
+        """Arrange for when the rule is to be evaluated again."""
+        if not watch.flags & INDEXED:
+            self._start(watch, moment)
+            self._follow_deadline(watch, moment)
+            self._follow_morning(watch)
+            return
+        again = _at_next_sample(watch, moment, true=true, refused=refusal is not None)
+        self._start(watch, moment)
+        for view in watch.views:
+            if again:
+                view.busy[watch.id] = watch
+            else:
+                view.busy.pop(watch.id, None)
+        if not again and true:
+            self._follow_alarm(watch, refusal)
+        self._follow_morning(watch)
+
+    def _start(self, watch: Watch, moment: Moment) -> None:
+        if watch.flags & STARTING and not moment.unstarted:
+            watch.flags &= ~STARTING
+            watch.baseline = None
+
+    def _follow_morning(self, watch: Watch) -> None:
+        if watch.policy.rearm is not Rearm.SESSION:
+            return
+        for view in watch.views:
+            if watch.flags & ARMED:
+                view.mornings.pop(watch.id, None)
+            else:
+                view.mornings[watch.id] = watch
+
+    def _follow_alarm(self, watch: Watch, refusal: tuple[str, int] | None) -> None:
+        """A level that is true can fire again once time has gone by."""
+        policy = watch.policy
+        if refusal is not None and policy.is_level:
+            at_ms = refusal[1]
+        elif not watch.flags & ARMED and policy.rearm_after_ms and watch.last_fired_ms is not None:
+            at_ms = watch.last_fired_ms + policy.rearm_after_ms
+        else:
+            return
+        extra = watch.own_extra()
+        if extra.alarm_ms == at_ms:
+            return
+        extra.alarm_ms = at_ms
+        for view in watch.views:
+            self._pushed += 1
+            heappush(view.alarms, (at_ms, watch.id, self._pushed, watch))
+
+    def _follow_deadline(self, watch: Watch, moment: Moment) -> None:
+        extra = watch.extra
+        if extra is None or extra.deadline_ms == moment.deadline_ms:
+            return
+        extra.deadline_ms = moment.deadline_ms
+        if moment.deadline_ms is not None:
+            self._push_deadline(watch, moment.deadline_ms)
+
+    def _push_deadline(self, watch: Watch, deadline_ms: int) -> None:
+        self._pushed += 1
+        entry = (deadline_ms, watch.id, self._pushed, watch)
+        heappush(self._deadlines, entry)
+        for view in watch.views:
+            heappush(view.deadlines, entry)
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def advance(self, now_ms: int) -> list[Firing]:
+        """It is that time on the exchanges: what holds have lasted long enough; expired rules leave."""
+        firings: list[Firing] = []
+        self._work_off_deadlines(self._deadlines, now_ms, now_ms, firings)
+        due = []
+        while self._minutes and self._minutes[0] <= now_ms // _MINUTE_MS:
+            due.append(heappop(self._minutes))
+        for minute in due:
+            self._expire(minute, now_ms)
+        return firings
+
+    def _expire(self, minute: int, now_ms: int) -> None:
+        later = []
+        for rule_id in self._expiring.pop(minute):
+            watch = self._watches.get(rule_id)
+            if watch is None or watch.expires_at_ms is None or watch.expires_at_ms // _MINUTE_MS != minute:
+                continue
+            if watch.expires_at_ms <= now_ms:
+                self._leave(watch)
+            else:
+                later.append(rule_id)
+        for rule_id in later:
+            self._expire_later(rule_id, self._watches[rule_id].expires_at_ms or 0)
+
+    def _work_off(self, view: View, time_ms: int, received_ms: int, firings: list[Firing]) -> None:
+        """What fell due for the view's rules by then."""
+        if view.deadlines:
+            self._work_off_deadlines(view.deadlines, time_ms, received_ms, firings)
+        while view.alarms and view.alarms[0][0] <= time_ms:
+            watch = heappop(view.alarms)[-1]
+            if not watch.flags & GONE:
+                view.busy[watch.id] = watch
+
+    def _work_off_deadlines(
+        self, deadlines: list[tuple[int, int, int, Watch]], until_ms: int, received_ms: int, firings: list[Firing]
+    ) -> None:
+        moment = self._moment
+        while deadlines and deadlines[0][0] <= until_ms:
+            due_ms, _, _, watch = heappop(deadlines)
+            if watch.flags & GONE or watch.extra is None or watch.extra.deadline_ms != due_ms:
+                continue
+            moment.view, moment.time_ms, moment.received_ms = None, due_ms, received_ms
+            firing = self._judge_by_clock(watch, moment)
+            if firing is not None:
+                firings.append(self._counted(firing))
+
+    def _judge_by_clock(self, watch: Watch, moment: Moment) -> Firing | None:
+        """Evaluate a rule at a time at which a hold of it is over."""
+        if watch.expires_at_ms is not None and watch.expires_at_ms <= moment.time_ms:
+            self._leave(watch)
+            return None
+        watch.rearm(moment.time_ms)
+        true = watch.evaluate(moment)
+        firing = None
+        if true and watch.may_fire():
+            refusal = watch.refusal(moment.time_ms)
+            firing = watch.suppress(refusal[0], moment) if refusal else watch.fire(moment)
+        if firing is not None and self._leaves_with(watch, firing):
+            return firing
+        self._follow_deadline(watch, moment)
+        self._follow_morning(watch)
+        self._dirty_watches[watch.id] = watch
+        return firing
+
+    # -- at rest ----------------------------------------------------------------------------------------------------
+
+    def kept(self, sources: Collection[str] | None = None) -> Kept:
+        """What has changed since it was asked last, as one consistent cut: to be stored in one transaction.
+
+        With texts of sources, what hangs together with those alone, so that a firing needs to store no more; the rest
+        waits for the next time. A rule whose last firing was returned is not in it: its row says that it has ended.
+        """
+        tracks = set(self._dirty_tracks) if sources is None else self._connected(sources)
+        watches = [
+            watch
+            for watch in self._dirty_watches.values()
+            if sources is None or any(view.track in tracks for view in watch.views)
+        ]
+        for watch in watches:
+            del self._dirty_watches[watch.id]
+        changed = tracks & self._dirty_tracks
+        self._dirty_tracks -= changed
+        return Kept(
+            tracks={text: track.kept() for text, track in sorted((track.source.text, track) for track in changed)},
+            rules={watch.id: watch.kept() for watch in sorted(watches, key=_rule_id)},
+        )
+
+    def _connected(self, sources: Iterable[str]) -> set[Track]:
+        """The tracks of those sources, and all that changed rules have in common with them."""
+        found = {track for text in sources if (track := self._tracks.get(_source_of(text))) is not None}
+        several = [
+            {view.track for view in watch.views} for watch in self._dirty_watches.values() if len(watch.views) > 1
+        ]
+        grown = True
+        while grown:
+            size = len(found)
+            for tracks in several:
+                if tracks & found:
+                    found |= tracks
+            grown = len(found) > size
+        return found
+
+    def restore_track(self, source_text: str, state: bytes) -> None:
+        """Go on from what `kept` said of a source. Before rules are put."""
+        key = _source_of(source_text)
+        self._tracks[key] = Track(self._source(*key), state)
+
+    def rescale(self, exchange: str, symbol: str, numerator: int, denominator: int) -> None:
+        """From now on the instrument's prices are numerator / denominator of what they were: so is what is remembered.
+
+        Rules are to be put with new levels under a new version.
+        """
+        for timeframe in ("", *TIMEFRAMES):
+            track = self._tracks.get((exchange, symbol, timeframe))
+            if track is not None:
+                self._dirty_tracks.add(track)
+                for view in track.views.values():
+                    view.rescale(numerator, denominator)
+
+    # -- places -----------------------------------------------------------------------------------------------------
+
+    def _source(self, exchange: str, symbol: str, timeframe: str) -> Source:
+        key = (exchange, symbol, timeframe)
+        source = self._sources.get(key)
+        if source is None:
+            source = self._sources[key] = Source(*key)
+        return source
+
+    def _track(self, exchange: str, symbol: str, timeframe: str) -> Track:
+        key = (exchange, symbol, timeframe)
+        track = self._tracks.get(key)
+        if track is None:
+            track = self._tracks[key] = Track(self._source(*key), None)
+        return track
+
+
+def _rule_id(watch: Watch) -> int:
+    return watch.id
+
+
+def _rule_of(firing: Firing) -> int:
+    return firing.rule
+
+
+def _source_of(text: str) -> tuple[str, str, str]:
+    """The key of a source, of its text."""
+    first, _, rest = text.partition(":")
+    if first in TIMEFRAMES:
+        exchange, _, symbol = rest.partition(":")
+        return exchange, symbol, first
+    return first, rest, ""
+
+
+def _usable_baseline(rule: Rule, policy: Policy) -> Baseline | None:
+    """The baseline, if it is of the day on which the rule was made; closed candles are never compared with it."""
+    baseline = rule.baseline
+    if baseline is None or policy.closed_bars or ist_day(baseline.time_ms) != ist_day(rule.created_at_ms):
+        return None
+    return baseline
+
+
+def _levels(node: Threshold | Range, band: Number | None) -> tuple[Number, ...]:
+    """Where a rule has to be woken."""
+    if isinstance(node, Range):
+        return (node.bottom, node.top)
+    if band is None:
+        return (node.level,)
+    if node.kind in {Kind.MORE, Kind.AT_LEAST, Kind.ABOVE}:
+        return (node.level, node.level - band)
+    if node.kind in {Kind.LESS, Kind.AT_MOST, Kind.BELOW}:
+        return (node.level, node.level + band)
+    return (node.level, node.level - band, node.level + band)
+
+
+def _at_next_sample(watch: Watch, moment: Moment, *, true: bool | None, refused: bool) -> bool:
+    """Whether an indexed rule is to be evaluated at its next sample, wherever its figures are then."""
+    if moment.unstarted or moment.wick or true is None:
+        return True
+    if not true:
+        return False
+    policy = watch.policy
+    if watch.flags & ARMED:
+        return policy.is_level and watch.may_fire() and not refused
+    return not policy.is_level and policy.rearm is Rearm.RECOVER

@@ -1,0 +1,260 @@
+"""Tracks and views: how far each source of samples has come, as the rules see it.
+
+A track is one source: it says which samples are accepted. A view is a track as seen by the rules that listen in the
+same states of the market (or to closed candles only): samples that they don't see don't exist for them, so each view
+has its own last sample, its own figures and its own marks of the day.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from notifiers.engine.figures import Figure, Number, rescaled
+from schemas.market import MarketState, Tick
+
+if TYPE_CHECKING:
+    from notifiers.engine.samples import Bar, Source
+    from notifiers.engine.watch import Watch
+
+DAY_MS = 86_400_000
+IST_MS = 19_800_000
+
+Seen = frozenset[MarketState | None] | str
+"""What a view lets through: states of the market for ticks; for candles EVERY or CLOSED."""
+EVERY = "every"
+CLOSED = "closed"
+
+
+def ist_day(time_ms: int) -> int:
+    """The date in India, as days since the epoch. A trading day is one."""
+    return (time_ms + IST_MS) // DAY_MS
+
+
+class View:
+    """A track as some rules see it."""
+
+    __slots__ = (
+        "alarms", "bar_closed", "bar_start_ms", "before_high", "before_low", "busy", "day", "deadlines", "extremes",
+        "figures", "fresh", "high", "low", "mark_high", "mark_low", "mornings", "new_day", "number", "only", "price",
+        "seen", "time_ms", "track", "way_high", "way_low", "year_before_high", "year_before_low", "year_high",
+        "year_low",
+    )  # fmt: skip
+
+    def __init__(self, track: "Track", seen: Seen) -> None:
+        self.track = track
+        self.seen = seen
+        self.only = (self,)
+        """For the rules that have just this one: they share the tuple."""
+        self.figures: dict[str, Figure] = {}
+        self.number = -1
+        self.time_ms = 0
+        self.day = -1
+        self.new_day = False
+        """Whether the last sample was the first of its day."""
+        self.price: int | None = None
+        self.high: int | None = None
+        self.low: int | None = None
+        """The day's extremes as the last sample told them."""
+        self.mark_high: int | None = None
+        self.mark_low: int | None = None
+        """The highest and lowest price, and told extreme, of all its samples of the day."""
+        self.before_high: int | None = None
+        self.before_low: int | None = None
+        """The marks before the last sample; None if that was the day's first."""
+        self.way_high: int | None = None
+        self.way_low: int | None = None
+        """Where the price has been before the last sample and after the one before it, beyond the last price."""
+        self.year_high: int | None = None
+        self.year_low: int | None = None
+        self.year_before_high: int | None = None
+        self.year_before_low: int | None = None
+        self.bar_start_ms = 0
+        self.bar_closed = False
+        self.fresh: list[Watch] = []
+        """Put since the last sample."""
+        self.busy: dict[int, Watch] = {}
+        """To be evaluated with every sample, by rule's id."""
+        self.mornings: dict[int, Watch] = {}
+        """To be evaluated with the first sample of a day."""
+        self.extremes: dict[int, Watch] = {}
+        """To be evaluated when the day's marks move."""
+        self.deadlines: list[tuple[int, int, int, Watch]] = []
+        """When a hold is over, soonest first; what no longer holds is skipped."""
+        self.alarms: list[tuple[int, int, int, Watch]] = []
+        """From when on a rule is busy again."""
+
+    def add(
+        self, name: str, read: Callable[[Any], Number | None], *, measures_price: bool, indicator: str = ""
+    ) -> Figure:
+        """A new figure, with what is remembered of it."""
+        figure = self.figures[name] = Figure(self, name, read, measures_price=measures_price, indicator=indicator)
+        self.track.remembered(figure)
+        return figure
+
+    @property
+    def unused(self) -> bool:
+        """Whether no rule looks at it."""
+        return not any(figure.users for figure in self.figures.values())
+
+    # -- samples ----------------------------------------------------------------------------------------------------
+
+    def lets_through(self, state: MarketState | None) -> bool:
+        """Whether a tick in that state of the market exists for its rules."""
+        return state is None or state in self.seen
+
+    def take_tick(self, tick: Tick, number: int) -> "list[Watch]":
+        """Gives the rules to evaluate, in no order and maybe more than once each."""
+        moved = self._move_marks(tick)
+        self._begin(number, tick.time_ms, tick.price)
+        woken: list[Watch] = []
+        for figure in self.figures.values():
+            if figure.plain_price:
+                some = figure.take_price(tick.price, tick.time_ms, self.way_low, self.way_high)
+            else:
+                some = figure.take(figure.read(tick), tick.time_ms)
+            if some:
+                woken += some
+        if moved and self.extremes:
+            woken += self.extremes.values()
+        return self._with_others(woken)
+
+    def take_bar(self, bar: "Bar", number: int, time_ms: int) -> "list[Watch]":
+        """The same for a candle."""
+        self._begin_day(time_ms)
+        self._begin(number, time_ms, bar.close)
+        self.bar_start_ms, self.bar_closed = bar.start_ms, bar.closed
+        woken: list[Watch] = []
+        for figure in self.figures.values():
+            if some := figure.take(figure.read(bar), time_ms):
+                woken += some
+        return self._with_others(woken)
+
+    def _begin(self, number: int, time_ms: int, price: int) -> None:
+        self.number = number
+        self.time_ms = time_ms
+        self.price = price
+
+    def _begin_day(self, time_ms: int) -> None:
+        day = ist_day(time_ms)
+        self.new_day = day != self.day
+        self.day = day
+
+    def _move_marks(self, tick: Tick) -> bool:
+        """Whether the sample is beyond the day's marks, or the day's first."""
+        first = self.number < 0
+        self._begin_day(tick.time_ms)
+        if self.new_day:
+            self.mark_high = self.mark_low = None
+        self.high, self.low = tick.high, tick.low
+        self.year_before_high, self.year_before_low = self.year_high, self.year_low
+        self.year_high, self.year_low = tick.year_high, tick.year_low
+        price, before_high, before_low = tick.price, self.mark_high, self.mark_low
+        self.before_high, self.before_low = before_high, before_low
+        high = price if tick.high is None or tick.high < price else tick.high
+        low = price if tick.low is None or tick.low > price else tick.low
+        new_high, new_low = before_high is None or high > before_high, before_low is None or low < before_low
+        self.way_high = high if new_high and high > price and not first else None
+        self.way_low = low if new_low and low < price and not first else None
+        if new_high:
+            self.mark_high = high
+        if new_low:
+            self.mark_low = low
+        return new_high or new_low
+
+    def _with_others(self, woken: "list[Watch]") -> "list[Watch]":
+        if self.fresh:
+            woken += self.fresh
+            self.fresh = []
+        if self.busy:
+            woken += self.busy.values()
+        if self.new_day and self.mornings:
+            woken += self.mornings.values()
+        return woken
+
+    # -- at rest ----------------------------------------------------------------------------------------------------
+
+    def kept(self) -> list[Any]:
+        """What can't be worked out again."""
+        seen = self.seen if isinstance(self.seen, str) else sorted(state for state in self.seen if state)
+        figures = [
+            [figure.name, figure.current, figure.current_ms, figure.known]
+            for figure in self.figures.values()
+            if figure.current is not None
+        ]
+        return [
+            seen, self.number, self.time_ms, self.day, self.price, self.mark_high, self.mark_low,
+            self.year_high, self.year_low, figures,
+        ]  # fmt: skip
+
+    def restore(self, kept: list[Any]) -> None:
+        """Go on from there."""
+        (
+            _, self.number, self.time_ms, self.day, self.price, self.mark_high, self.mark_low,
+            self.year_high, self.year_low, _,
+        ) = kept  # fmt: skip
+
+    def rescale(self, numerator: int, denominator: int) -> None:
+        """What is remembered of prices, as if they had always been quoted as they are from now on."""
+        for name in ("price", "high", "low", "mark_high", "mark_low", "year_high", "year_low"):
+            setattr(self, name, rescaled(getattr(self, name), numerator, denominator))
+        for figure in self.figures.values():
+            figure.rescale(numerator, denominator)
+
+
+class Track:
+    """One source: which of its samples are accepted, and its views."""
+
+    __slots__ = ("_kept", "number", "source", "time_ms", "views")
+
+    def __init__(self, source: "Source", kept: bytes | None) -> None:
+        self.source = source
+        self.number = -1
+        self.time_ms = 0
+        """Of the last accepted sample."""
+        self.views: dict[Seen, View] = {}
+        self._kept: dict[Seen, list[Any]] = {}
+        """What is to be restored; only until the next sample."""
+        if kept is not None:
+            self.number, self.time_ms, views = msgspec.msgpack.decode(kept)
+            self._kept = {_seen(view[0]): view for view in views}
+
+    def accepted(self, number: int, time_ms: int) -> None:
+        """A sample was accepted; what was restored and nobody has asked for is of no use any more."""
+        self.number = number
+        self.time_ms = time_ms
+        if self._kept:
+            self._kept = {}
+
+    def view(self, seen: Seen) -> View:
+        """The view of that kind, made where it isn't there."""
+        view = self.views.get(seen)
+        if view is None:
+            view = self.views[seen] = View(self, seen)
+            if (kept := self._kept.get(seen)) is not None:
+                view.restore(kept)
+        return view
+
+    def remembered(self, figure: Figure) -> None:
+        """Give a new figure the value that was restored for it, or the last price where it is that."""
+        view = figure.view
+        kept = self._kept.get(view.seen)
+        for name, current, current_ms, known in kept[-1] if kept else ():
+            if name == figure.name:
+                figure.current, figure.current_ms, figure.known = current, current_ms, known
+                return
+        if figure.is_price and view.number >= 0:
+            figure.current, figure.current_ms, figure.known = view.price, view.time_ms, True
+
+    def used_figures(self) -> Iterator[Figure]:
+        """Those that some rule looks at."""
+        return (figure for view in self.views.values() for figure in view.figures.values() if figure.users)
+
+    def kept(self) -> bytes:
+        """Its state, with that of its views."""
+        views = [view.kept() for view in self.views.values()]
+        return msgspec.msgpack.encode([self.number, self.time_ms, views])
+
+
+def _seen(kept: str | list[str]) -> Seen:
+    return kept if isinstance(kept, str) else frozenset(MarketState(state) for state in kept)
