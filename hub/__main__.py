@@ -8,26 +8,34 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import uvloop
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.identity import Plan, Role
 from auth.sealing import Resealed, Sealer, reseal
 from auth.tokens import TokenIssuer
+from feeds.errors import BadFile
 from hub import checks, database, logs
+from hub.alerting.backtest import Asked, backtest, rule_of, stored
 from hub.encryption_keys import encryption_keys
 from hub.feeding.check import check_feed
 from hub.feeding.sources import SOURCES
 from hub.post import OUTBOX
 from hub.process import EXIT_OK, EXIT_SETTINGS, Process, environment, names_of, secret_of
 from hub.roles import ROLES, broker_of
+from notifiers.alerts.alert import Frequency, Way
+from notifiers.outbox.deliveries import Deliveries, Redrive
 from schemas.durations import parse_duration
 from schemas.errors import CommandError, SettingsError, Unavailable
 from schemas.settings import Settings, load
 
 EXIT_FAILED = 1
+REDRIVEN_LIVES_S = 6 * 3600.0
+"""For how long what is sent again is tried."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     for role, does in (
         ("web", "sockets and HTTP"),
         ("feeds", "prices in"),
-        ("alerts", "the alert engine (nothing to do in this release)"),
-        ("notifiers", "deliveries (nothing to do in this release)"),
+        ("alerts", "what prices fire"),
+        ("notifiers", "deliveries by mail, SMS, voice, push, webhook and socket"),
     ):
         one = commands.add_parser(role, help=f"run one role: {does}")
         one.set_defaults(command=_run, roles=(role,))
@@ -65,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
                 choices=sorted(SOURCES),
                 help="try one broker's account instead, and say how",
             )
+        if role == "alerts":
+            _add_backtest(one)
+        if role == "notifiers":
+            _add_redrive(one)
     commands.add_parser("migrate", help="bring the database up to date").set_defaults(command=_migrate)
     commands.add_parser(
         "rotate-keys", help="seal the database's secrets with the first of ENCRYPTION_KEYS"
@@ -84,7 +96,39 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_backtest(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backtest",
+        metavar="FILE",
+        type=Path,
+        help="say instead what would have fired over a recording or a CSV of prices (see FEED=replay)",
+    )
+    parser.add_argument("--symbol", metavar="NSE:TCS", help="the instrument of the conditions to try")
+    parser.add_argument(
+        "--condition",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        help='what to try, such as "price crosses above 2500"; without any, all active alerts of the database',
+    )
+    parser.add_argument(
+        "--frequency", choices=[str(one) for one in Frequency], default="every", help="how often it may fire"
+    )
+
+
+def _add_redrive(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--redrive", action="store_true", help="send again, instead, what could not be delivered")
+    parser.add_argument("--since", metavar="1d", default="1d", help="of those that died within so long; 1d by default")
+    parser.add_argument("--reason", metavar="TEXT", help="only those that died for this reason")
+    parser.add_argument("--channel", choices=[str(one) for one in Way], help="only those of one channel")
+    parser.add_argument("--in-doubt", action="store_true", help="also those that may have arrived")
+
+
 def _run(settings: Settings, options: argparse.Namespace) -> int:
+    if getattr(options, "backtest", None):
+        return _backtest(settings, options)
+    if getattr(options, "redrive", False):
+        return _redrive(settings, options)
     if getattr(options, "check", None):
         well = asyncio.run(check_feed(settings, options.check, environment, now_s=time.time, say=print))
         return EXIT_OK if well else EXIT_FAILED
@@ -109,8 +153,7 @@ def _greet(settings: Settings, roles: Sequence[str]) -> None:
     print(f"  database    {settings.database_url or settings.data_dir / database.SQLITE_FILE}")
     if "feeds" in roles:
         print(f"  prices      {'; '.join(_prices(settings))}")
-    if settings.smtp_host is None:
-        print(f"  mail        written to {settings.data_dir / OUTBOX}")
+    print(f"  alerts      {'; '.join(_ways(settings))}")
     print(f"  docs        http://{place}/docs")
     if settings.redis_url is None and settings.database_url is None:
         token = _issuer(settings).issue("demo", Plan.PRO, expires_in_s=24 * 3600)
@@ -135,6 +178,16 @@ def _prices(settings: Settings) -> Iterator[str]:
                 yield f"{name}, what somebody subscribes to"
 
 
+def _ways(settings: Settings) -> Iterator[str]:
+    """How people are reached, in words."""
+    outbox = settings.data_dir / OUTBOX
+    if settings.smtp_host is None and settings.twilio_account_sid is None:
+        yield f"mail, SMS and calls written to {outbox}"
+        return
+    yield f"mail through {settings.smtp_host}" if settings.smtp_host else f"mail written to {outbox}"
+    yield "SMS and calls through Twilio" if settings.twilio_account_sid else f"SMS and calls written to {outbox}"
+
+
 def _place(host: str, port: int) -> str:
     """Host and port as a URL has them."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -155,17 +208,78 @@ def _token(settings: Settings, options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _backtest(settings: Settings, options: argparse.Namespace) -> int:
+    async def run() -> None:
+        rules = asked
+        if not options.condition:
+            async with _database(settings) as engine:
+                rules = await stored(engine)
+        await backtest(options.backtest, rules, say=print)
+
+    if options.condition and not options.symbol:
+        print("--condition needs --symbol, such as --symbol NSE:TCS", file=sys.stderr)
+        return EXIT_FAILED
+    asked = {number: rule_of(number, one) for number, one in enumerate(_asked(settings, options), 1)}
+    try:
+        asyncio.run(run())
+    except (BadFile, OSError) as exc:
+        print(f"{options.backtest}: {exc.strerror if isinstance(exc, OSError) else exc}", file=sys.stderr)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def _asked(settings: Settings, options: argparse.Namespace) -> Iterator[Asked]:
+    """The conditions of the command line. Raises CommandError for a symbol that can be none."""
+    for text in options.condition:
+        place = names_of(settings).parse(f"market:{options.symbol}")
+        yield Asked(
+            exchange=place.exchange or "",
+            symbol=place.symbol or "",
+            condition=text,
+            frequency=Frequency(options.frequency),
+        )
+
+
+def _redrive(settings: Settings, options: argparse.Namespace) -> int:
+    async def run() -> int:
+        since_ms = int((time.time() - parse_duration(options.since)) * 1000)
+        wanted = Redrive(
+            lives_s=REDRIVEN_LIVES_S,
+            died_since_ms=since_ms,
+            reason=options.reason,
+            way=Way(options.channel) if options.channel else None,
+            in_doubt=options.in_doubt,
+        )
+        async with _database(settings) as engine:
+            return await Deliveries(engine).redrive(wanted)
+
+    try:
+        count = asyncio.run(run())
+    except ValueError as exc:
+        print(exc, file=sys.stderr)
+        return EXIT_FAILED
+    print(f"{count} will be sent again by whoever runs the role notifiers.")
+    return EXIT_OK
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[AsyncEngine]:
+    """The database, up to date."""
+    url = settings.database_url.reveal() if settings.database_url else ""
+    engine = database.engine_for(url, settings.data_dir)
+    try:
+        await database.migrate(engine)
+        yield engine
+    finally:
+        await engine.dispose()
+
+
 def _migrate(settings: Settings, _: argparse.Namespace) -> int:
     async def migrate() -> None:
-        url = settings.database_url.reveal() if settings.database_url else ""
-        engine = database.engine_for(url, settings.data_dir)
-        try:
-            await database.migrate(engine)
-        finally:
-            await engine.dispose()
+        async with _database(settings):
+            print("The database is up to date.")
 
     asyncio.run(migrate())
-    print("The database is up to date.")
     return EXIT_OK
 
 

@@ -539,7 +539,7 @@ class PostgresServer(Server):
             "fsync": "off",
             "full_page_writes": "off",
             "autovacuum": "off",
-            "max_connections": "50",
+            "max_connections": "100",
             "shared_buffers": "32MB",
         }
         settings = itertools.chain(*(("-c", f"{name}={value}") for name, value in options.items()))

@@ -1,20 +1,43 @@
 """What the documents tell readers to type does what they say it does."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
+import hmac
+import itertools
+import json
 import os
 import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from hub.alerting.indicators import CatalogueReader
+from hub.api.alert_bodies import AlertBody
+from notifiers.alerts.alert import Options
+from notifiers.conditions.checking import Checked, check, check_text
+from notifiers.conditions.plain import plain
+from notifiers.conditions.tree import Condition
+from notifiers.conditions.words import words
+from notifiers.engine.engine import Engine
+from notifiers.engine.samples import Firing, Rule
+from notifiers.people.preferences import Notifications
+from notifiers.people.preferences import check as check_notifications
+from notifiers.providers.dlt import Dlt
+from schemas.market import IST, PRICE_SCALE, Tick
 from tests.servers import free_port, redis_binary, redis_cli
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```(?:sh)?\n(.*?)```", re.DOTALL)
+READER = CatalogueReader()
 
 
 class Shell:
@@ -148,3 +171,136 @@ async def test_an_account_goes_from_registration_to_logout_as_the_document_says(
     assert '"data":{"intact":true' in shell.printed
     shell.type(f"{end}\nwait; echo all ended")
     await shell.until("all ended")
+
+
+async def test_an_alert_fires_as_the_document_says(shell: Shell, tmp_path: Path) -> None:
+    """It is made, fires by the simulated price, and its history explains it."""
+    start, make, history, end = of_kind("alerts.md", "sh", tmp_path, "8095")
+    shell.type(start)
+    await shell.until('"status":"ok"')
+    shell.type(make)
+    await shell.until('"condition":"price steps 0.05".*"words":"RELIANCE moves another ₹0.05"')
+    shell.forget()
+    async with asyncio.timeout(25):
+        while '"kind":"fired"' not in shell.printed:  # the document's seconds may be too few for a busy machine
+            shell.forget()
+            shell.type(f"{history.replace('sleep 5', 'sleep 1')}\necho all told")
+            await shell.until("^all told")
+    fired = json.loads(next(line for line in shell.printed.splitlines() if line.startswith("{")))["data"]["items"][0]
+    shown = json.loads(of_kind("alerts.md", "json")[1])
+    assert fired.keys() == shown.keys()
+    assert fired["via"] == "tick"
+    assert abs(fired["current"] - fired["previous"]) >= 0.05 - 1e-9
+    shell.type(f"{end}\necho all ended")
+    await shell.until("all ended")
+
+
+def of_kind(name: str, kind: str, folder: Path | None = None, *ports: str) -> list[str]:
+    """A document's blocks of one kind, those of a shell with free ports and a folder of this test's own."""
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for port in ports:
+        text = text.replace(port, str(free_port()))
+    if folder is not None:
+        text = text.replace("/tmp/tickhub-", f"{folder}/").replace("$PWD/.venv/bin:", "")
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def examples(kind: str) -> list[list[str]]:
+    """What stands in lines of such blocks of the page about alerts, and what is said to come of it."""
+    told = itertools.chain.from_iterable(block.splitlines() for block in of_kind("alerts.md", kind))
+    return [re.split(r"\s+→ ", line) for line in told if line.strip()]
+
+
+def read(condition: str) -> Checked:
+    return check_text(condition, "NSE", "RELIANCE", READER)
+
+
+@pytest.mark.parametrize("example", examples("condition"), ids=lambda example: example[0])
+def test_each_condition_of_the_document_is_understood_as_it_says(example: list[str]) -> None:
+    """It has a meaning, its canonical text has the same one, and the words beside it are those that people get."""
+    condition, *said = example
+    checked = read(condition)
+    assert read(checked.text).tree == checked.tree
+    if said:
+        assert [words(checked.tree, "en", "NSE", "RELIANCE")] == said
+
+
+def test_the_document_has_an_example_for_each_form_of_a_condition() -> None:
+    def forms(tree: Any) -> set[str]:
+        found: set[str] = set()
+        match tree:
+            case dict():
+                named = [tree.get(one) for one in ("direction", "relation", "which", "of", "op")]
+                found |= {" ".join(filter(None, [tree["is"], *named]))}
+                return found.union(*(forms(one) for one in tree.values() if isinstance(one, dict | list)))
+            case list():
+                return found.union(*map(forms, tree))
+            case _:
+                return found
+
+    shown = set[str]().union(
+        *(forms(msgspec.to_builtins(read(condition).tree)) for condition, *_ in examples("condition"))
+    )
+    assert shown >= {
+        *(f"compare {op}" for op in (">", ">=", "<", "<=", "==")),
+        *("cross above", "cross below", "cross"),
+        *(f"channel {relation}" for relation in ("enters", "exits", "inside", "outside")),
+        *("move", "move up", "move down", "step", "and", "or", "not", "hold", "then"),
+        *("extreme high", "extreme low", "extreme high year", "extreme low year"),
+        *("number", "field", "indicator", *(f"arithmetic {op}" for op in "+-*/")),
+    }
+
+
+def test_the_tree_of_the_document_is_that_of_its_text() -> None:
+    tree = msgspec.json.decode(of_kind("alerts.md", "json")[0], type=Condition)
+    assert check(tree, "NSE", "RELIANCE", READER).text == "price > 2500"
+
+
+@pytest.mark.parametrize("example", examples("plain"), ids=lambda example: example[0])
+def test_each_plain_form_of_the_document_means_what_it_says(example: list[str]) -> None:
+    given, meant = json.loads(example[0]), example[1]
+    said = plain(given["condition"], given.get("threshold"), given.get("notification_type"), READER)
+    assert read(said.condition).text == meant
+
+
+LINE = re.compile(
+    r"(?P<next>next day )?(?P<time>\d\d:\d\d:\d\d) +(?P<price>[\d.]+)(?: +high +(?P<high>[\d.]+))?(?: {3,}(?P<told>.+))?"
+)
+
+
+@pytest.mark.parametrize("block", of_kind("alerts.md", "ticks"), ids=lambda block: block.splitlines()[0])
+def test_prices_make_alerts_fire_where_the_document_says(block: str) -> None:
+    """Each line of such a block is a tick, with what it makes an alert fire or not."""
+    head, *prices = block.splitlines()
+    body = msgspec.json.decode(json.dumps({"symbol": "RELIANCE"} | json.loads(head)), type=AlertBody)
+    assert isinstance(body.condition, str)
+    options = body.applied_to(Options())
+    tree = check_text(body.condition, "NSE", "RELIANCE", READER, options=options).tree
+    engine = Engine()
+    engine.put(Rule(id=1, version=1, exchange="NSE", symbol="RELIANCE", tree=tree, options=options))
+    for number, line in enumerate(prices, 1):
+        shown = LINE.fullmatch(line)
+        assert shown is not None, line
+        tick = tick_of_line(shown)
+        assert [told(one) for one in engine.take(tick, number, tick.time_ms)] == [shown["told"]] * bool(
+            shown["told"]
+        ), line
+
+
+def tick_of_line(shown: "re.Match[str]") -> Tick:
+    moment = datetime.fromisoformat(f"2026-11-23T{shown['time']}").replace(tzinfo=IST)
+    moment += timedelta(days=bool(shown["next"]))
+    high = None if shown["high"] is None else scaled(shown["high"])
+    return Tick("NSE", "RELIANCE", scaled(shown["price"]), int(moment.timestamp() * 1000), high=high)
+
+
+def scaled(price: str) -> int:
+    return round(float(price) * PRICE_SCALE)
+
+
+def told(firing: Firing) -> str:
+    """A firing as the document writes it."""
+    if firing.suppressed is not None:
+        return f"suppressed: {firing.suppressed}"
+    via = [firing.via] if firing.via != "tick" else []
+    return ", ".join(["fires", *["gap"] * firing.gap, *via])

@@ -1,6 +1,7 @@
 """The questions, each a function from how much to measure to a table."""
 
 from bench.questions.alert_commits import alert_commits
+from bench.questions.alerts import alerts
 from bench.questions.asking import Options, Question
 from bench.questions.candles import candles
 from bench.questions.connections import handshakes, memory, stalled
@@ -27,6 +28,7 @@ QUESTIONS: dict[str, Question] = {
     "search": search,
     "masters": masters,
     "http": http,
+    "alerts": alerts,
     "alert_commits": alert_commits,
 }
 

@@ -58,6 +58,8 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     updated_at: str
     version: int
+    warnings: tuple[str, ...] = ()
+    """Which channels reach nobody yet, and why; only said where an alert is made or gets other channels."""
 
 
 class AlertPage(msgspec.Struct, frozen=True, kw_only=True):

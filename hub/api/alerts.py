@@ -6,7 +6,7 @@ wrong; so are its message, its channels (whether there is a verified address) an
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from msgspec import UNSET, structs
@@ -16,6 +16,7 @@ from auth.identity import Identity, Role
 from auth.permissions import Permissions
 from channels.broker import Clock
 from channels.channel import Channel
+from hub import languages
 from hub.api.alert_bodies import (
     AlertBody,
     AlertChangesBody,
@@ -51,6 +52,7 @@ from notifiers.alerts.history import History
 from notifiers.alerts.store import Alerts, Changes, Draft, Wanted
 from notifiers.outbox.deliveries import Deliveries
 from schemas.errors import CommandError, ErrorCode
+from schemas.phrases import Phrase
 
 LONGEST_MS = 365 * 86_400_000
 """How far ahead an alert may expire."""
@@ -220,7 +222,7 @@ class AlertsApi:
         ways = self._conditions.ways(body.channels, body.notification_type)
         name, message = checked_name(body.name), checked_message(body.message)
         watched = await self._market.watch(caller, channel, read)
-        await self._channels.check(caller, ways, options)
+        warnings = await self._channels.check(caller, ways, options)
         exchange, symbol = _place(channel)
         draft = Draft(
             user=caller.user,
@@ -239,7 +241,7 @@ class AlertsApi:
         )
         made = await self._alerts.create(draft, limit=self._limit(caller))
         self._record(call, "alert.created", made.id)
-        return self._shown(call, made)
+        return self._shown(call, made, warnings)
 
     async def update(self, call: Call, body: AlertChangesBody) -> AlertView:
         """Change an alert.
@@ -250,7 +252,10 @@ class AlertsApi:
         changes = await self._changes(call.caller, before, body)
         after = await self._alerts.update(before.id, before.user, changes, expected_version=body.version)
         self._record(call, "alert.changed", after.id)
-        return self._shown(call, after)
+        warnings: tuple[Phrase, ...] = ()
+        if body.channels is not UNSET or body.escalation is not UNSET:
+            warnings = await self._channels.check(call.caller, after.channels, after.options)
+        return self._shown(call, after, warnings)
 
     async def _changes(self, caller: Identity, before: Alert, body: AlertChangesBody) -> Changes:
         said = _said(body)
@@ -359,8 +364,9 @@ class AlertsApi:
     async def _one(self, call: Call) -> Alert:
         return await self._alerts.get(_id(call), call.caller.user)
 
-    def _shown(self, call: Call, alert: Alert) -> AlertView:
-        return alert_view(alert, call.language, self._now_ms())
+    def _shown(self, call: Call, alert: Alert, warnings: Sequence[Phrase] = ()) -> AlertView:
+        said = tuple(languages.say(one, call.language) for one in warnings)
+        return structs.replace(alert_view(alert, call.language, self._now_ms()), warnings=said)
 
     def _wanted(self, query: AlertsQuery) -> Wanted:
         status = None if query.status is None else Status(query.status)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from auth.transactions import writing
+from auth.transactions import reading, writing
 from notifiers.alerts.alert import Alert, Status
 from notifiers.alerts.shards import Tenure
 from notifiers.alerts.store import end
-from notifiers.alerts.triggers import hold
+from notifiers.alerts.writing import hold
 from notifiers.outbox.database_clock import NowMs
 from schemas.market import IST
 from schemas.tables import alerts, instruments
@@ -39,29 +39,26 @@ class Endings:
 
     async def retire(self, tenure: Tenure) -> list[Alert]:
         """Disables alerts of the shard whose instrument has ended, up to a page. Raises Lost, Unavailable."""
-        return await self._end(tenure, None, Status.DISABLED, INSTRUMENT_ENDED)
+        async with reading(self._engine) as connection:
+            now_ms = int(await connection.scalar(select(NowMs())) or 0)
+        return await self._end(tenure, _has_ended(_day(now_ms)), Status.DISABLED, INSTRUMENT_ENDED)
 
     async def disable(self, tenure: Tenure, alert_ids: Sequence[int], reason: str) -> list[Alert]:
         """Disables these alerts of the shard. Raises Lost, Unavailable."""
+        return await self._end(tenure, _rows.id.in_(alert_ids), Status.DISABLED, reason)
+
+    async def _end(self, tenure: Tenure, over: ColumnElement[bool], status: Status, reason: str) -> list[Alert]:
+        """Looks first: mostly there is nothing to be written, and SQLite has one writer at a time."""
+        active = (_rows.shard == tenure.shard, _rows.status == Status.ACTIVE.value)
+        async with reading(self._engine) as connection:
+            ids = list(await connection.scalars(select(_rows.id).where(*active, over).order_by(_rows.id).limit(_PAGE)))
+        if not ids:
+            return []
         async with writing(self._engine) as connection:
             await hold(connection, tenure)
+            still = list(await connection.scalars(select(_rows.id).where(_rows.id.in_(ids), *active, over)))
             now_ms = int(await connection.scalar(select(NowMs())) or 0)
-            return await _ended(connection, alert_ids, Status.DISABLED, reason, now_ms)
-
-    async def _end(self, tenure: Tenure, over: ColumnElement[bool] | None, status: Status, reason: str) -> list[Alert]:
-        active = [_rows.shard == tenure.shard, _rows.status == Status.ACTIVE.value]
-        async with writing(self._engine) as connection:
-            await hold(connection, tenure)
-            now_ms = int(await connection.scalar(select(NowMs())) or 0)
-            is_over = _has_ended(_day(now_ms)) if over is None else over
-            ids = list(await connection.scalars(select(_rows.id).where(*active, is_over).limit(_PAGE)))
-            return await _ended(connection, ids, status, reason, now_ms)
-
-
-async def _ended(
-    connection: AsyncConnection, ids: Sequence[int], status: Status, reason: str, now_ms: int
-) -> list[Alert]:
-    return await end(connection, ids, status, reason, now_ms) if ids else []
+            return await end(connection, still, status, reason, now_ms) if still else []
 
 
 def _day(now_ms: int) -> date:

@@ -54,6 +54,10 @@ class Following:
         """Forgets what every engine has read long ago, by the times of the changes themselves."""
         rows = alert_changes.c
         newest = select(func.max(rows.at_ms)).scalar_subquery()
-        old = delete(alert_changes).where(rows.at_ms < newest - KEPT_MS, rows.id <= (self._last_id or 0) - OVERLAP)
+        is_old = (rows.at_ms < newest - KEPT_MS, rows.id <= (self._last_id or 0) - OVERLAP)
+        async with reading(self._engine) as connection:
+            if await connection.scalar(select(rows.id).where(*is_old).limit(1)) is None:
+                return
+        old = delete(alert_changes).where(*is_old)
         async with writing(self._engine) as connection:
             await connection.execute(old)

@@ -14,7 +14,7 @@ from notifiers.alerts.alert import Alert
 from notifiers.alerts.asking import add_deliveries
 from notifiers.alerts.facts import Facts, decode, encode
 from notifiers.alerts.trigger_rows import TEST, Occasion, Owned, asked_of
-from notifiers.alerts.triggers import insert_triggers
+from notifiers.alerts.writing import insert_triggers
 from notifiers.outbox.delivery import Kind
 from notifiers.outbox.delivery import Status as DeliveryStatus
 from schemas.errors import CommandError, ErrorCode

@@ -56,13 +56,13 @@ async def settle(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]])
     await _write(connection, settled, _FIRED, rows)
 
 
-async def keep_tracks(connection: AsyncConnection, shard: int, tracks: Mapping[str, bytes], now_ms: int) -> None:
-    """Keeps how far the shard's engine has come with sources."""
+async def keep_tracks(connection: AsyncConnection, tracks: Mapping[tuple[int, str], bytes], now_ms: int) -> None:
+    """Keeps how far engines have come with sources, by shard and source."""
     if not tracks:
         return
     rows = [
         {"shard": shard, "source": source, "state": state, "updated_at_ms": now_ms}
-        for source, state in sorted(tracks.items())
+        for (shard, source), state in sorted(tracks.items())
     ]
     statement = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(alert_tracks)
     news = {"state": statement.excluded.state, "updated_at_ms": statement.excluded.updated_at_ms}

@@ -217,7 +217,7 @@ class Runner:
         await run.load()
         self._listen()
         extra = {"shard": run.tenure.shard, "rules": run.rules, "seconds": round(self._wall() - began, 3)}
-        log.info("alerts.shard_loaded", extra=extra)
+        log.log(logging.INFO if run.rules else logging.DEBUG, "alerts.shard_loaded", extra=extra)
 
     async def _release(self, tenure: Tenure) -> None:
         try:

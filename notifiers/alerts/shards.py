@@ -2,7 +2,7 @@
 
 An engine that lives says so every few seconds. The shards are shared out among those that do, each gets at most its
 fair share, and gives back what is above it once another engine comes. Every change of hands raises the shard's fence;
-who writes for a shard compares it within the transaction that writes (`notifiers.alerts.triggers.hold`). So neither a
+who writes for a shard compares it within the transaction that writes (`notifiers.alerts.writing.held`). So neither a
 process whose clock jumps nor one that was stopped and wakes up late can write what is another's to say.
 """
 
@@ -96,6 +96,8 @@ class Shards:
 
     async def _renew(self, connection: AsyncConnection) -> set[Tenure]:
         row = alert_shards.c
+        # In the order in which commits hold them, lest the two wait for each other.
+        await connection.execute(select(row.shard).where(row.owner == self.owner).order_by(row.shard).with_for_update())
         mine = update(alert_shards).where(row.owner == self.owner).values(lease_until_ms=self._now + self._lease_ms)
         return {Tenure(*one) for one in await connection.execute(mine.returning(row.shard, row.fence))}
 

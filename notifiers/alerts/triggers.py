@@ -1,75 +1,33 @@
 """What has fired becomes lasting: the trigger, the alert's state and the deliveries, in one transaction or not at all.
 
 A batch may be committed again, as one must be whose first commit got no answer: what is there already stays as it is.
-Whoever no longer has the shard can't write: the transaction holds the shard's row, and compares its fence.
+Whoever no longer has the shard can't write: the transaction holds the shard's row, and compares its fence. Batches of
+several shards that wait for their turn are written together.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-import msgspec
-from sqlalchemy import func, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Status
-from notifiers.alerts.asking import Asked, add_deliveries
-from notifiers.alerts.facts import encode
-from notifiers.alerts.memory import keep_states, keep_tracks, settle
 from notifiers.alerts.shards import Lost, Tenure
-from notifiers.alerts.trigger_rows import (
-    COLUMNS,
-    DIGEST_MS,
-    FIRED,
-    STORM,
-    Fired,
-    Occasion,
-    Owned,
-    asked_of,
-    digest_of,
-    facts_of,
-    owned,
-    status_after,
-    trigger_row,
-    window_of,
-)
-from notifiers.engine.samples import Firing
-from notifiers.outbox.delivery import Kind
+from notifiers.alerts.writing import Batch, Committed, held, write
 from schemas.durations import Seconds
+from schemas.errors import Unavailable
 from schemas.storage import database_errors
-from schemas.tables import alert_shards, alerts, triggers
 
 TIMEOUT_S: Seconds = 30.0
 """Of one commit: thousands may fire at once."""
 MOST_AT_ONCE = 4
 """Commits that one process makes at the same time: others need connections too."""
-_CHUNK = 5000
-_TRIGGER_COLUMNS = (triggers.c.id, triggers.c.alert_id, triggers.c.kind, triggers.c.number)
-
-TriggerKey = tuple[int, str, int]
-"""Alert, kind and number."""
 
 
-class Batch(msgspec.Struct, frozen=True):
-    """What a shard's engine has to say: what fired, each with the time of its evaluation, and what is to be kept.
-
-    `states` are the rules' by id, with the version that they are of; `tracks` the sources', by text.
-    """
-
-    firings: Sequence[tuple[Firing, int]] = ()
-    tracks: Mapping[str, bytes] = {}
-    states: Mapping[int, tuple[int, bytes]] = {}
-
-
-class Committed(msgspec.Struct, frozen=True):
-    """What a commit has made: triggers that fired, suppressed ones, and firings that counted no more."""
-
-    fired: int = 0
-    suppressed: int = 0
-    dropped: int = 0
-    over: Mapping[int, int] = {}
-    """Alerts of the batch that are watched no longer, each with the version that fired."""
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    batch: Batch
+    tenure: Tenure
+    outcome: Committed | Lost | Unavailable | None = None
 
 
 class Triggers:
@@ -81,6 +39,7 @@ class Triggers:
         self._engine = engine
         self._wall = wall
         self._on_deliveries = on_deliveries
+        self._waiting: list[_Waiting] = []
         self._turns = asyncio.Semaphore(MOST_AT_ONCE if engine.dialect.name == "postgresql" else 1)
         """SQLite has one writer at a time, and lets those that wait starve."""
 
@@ -89,131 +48,40 @@ class Triggers:
 
         What an alert fired that has been changed, paused or ended since is dropped: its owner doesn't want it.
         """
+        mine = _Waiting(batch, tenure)
+        self._waiting.append(mine)
+        try:
+            async with self._turns:
+                if mine in self._waiting:
+                    await self._write_waiting()
+        finally:
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+        if isinstance(mine.outcome, Committed):
+            return mine.outcome
+        raise mine.outcome or AssertionError("whoever takes a batch brings its outcome")
+
+    async def _write_waiting(self) -> None:
+        """Writes all that waits. Where that is cancelled, the others' batches wait for the next turn."""
+        taken, self._waiting = self._waiting, []
+        try:
+            await self._write(taken)
+        except Unavailable as exc:
+            for one in taken:
+                one.outcome = exc
+        finally:
+            self._waiting = [one for one in taken if one.outcome is None] + self._waiting
+
+    async def _write(self, taken: Sequence[_Waiting]) -> None:
         with database_errors():
-            async with self._turns, asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
-                await hold(connection, tenure)
-                committed = await self._write(connection, batch)
-                await keep_tracks(connection, tenure.shard, batch.tracks, self._now_ms())
-        if committed.fired:
+            async with asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
+                ours = await held(connection, [one.tenure for one in taken])
+                said = {one.tenure: one.batch for one in taken if one.tenure in ours}
+                done = await write(connection, said, int(self._wall() * 1000)) if said else {}
+        for one in taken:
+            one.outcome = done.get(one.tenure) or Lost(one.tenure)
+        if any(committed.fired for committed in done.values()):
             self._on_deliveries()
-        return committed
-
-    async def _write(self, connection: AsyncConnection, batch: Batch) -> Committed:
-        firings, states = batch.firings, dict(batch.states)
-        known = await _owned(connection, {firing.rule for firing, _ in firings})
-        valid = [
-            Fired(firing, evaluated_ms, alert)
-            for firing, evaluated_ms in firings
-            if (alert := known.get(firing.rule)) is not None and alert.version == firing.version
-        ]
-        fresh = await self._insert(connection, valid)
-        last = {one.alert.id: one for one in valid if one.firing.suppressed is None}
-        await settle(connection, _settled(last, states))
-        await keep_states(connection, states)
-        fired = sum(one.kind == FIRED for one in fresh)
-        over = {firing.rule: firing.version for firing, _ in firings if firing.rule not in known}
-        over |= {one.alert.id: one.alert.version for one in last.values() if not _goes_on(one)}
-        return Committed(fired, len(fresh) - fired, len(firings) - len(valid), over)
-
-    async def _insert(self, connection: AsyncConnection, valid: Sequence[Fired]) -> list[Fired]:
-        """Writes triggers and deliveries of what is new, and answers with it."""
-        if not valid:
-            return []
-        now_ms = self._now_ms()
-        texts = [encode(facts_of(one.firing, one.alert)) for one in valid]
-        rows = [trigger_row(one, text, now_ms) for one, text in zip(valid, texts, strict=True)]
-        ids = await insert_triggers(connection, rows)
-        fresh = [
-            (one, text, made)
-            for one, text in zip(valid, texts, strict=True)
-            if (made := ids.get((one.alert.id, one.kind, one.number))) is not None
-        ]
-        told = [(one, text, made) for one, text, made in fresh if one.kind == FIRED]
-        asked: list[Asked] = []
-        for one, text, made in told:
-            if not one.firing.storm:
-                asked += asked_of(one.alert, Occasion(Kind.ALERT, one.firing.number, made, text), now_ms)
-        await add_deliveries(connection, asked, now_ms)
-        await _digest(connection, [(one, made) for one, _, made in told if one.firing.storm], now_ms)
-        return [one for one, _, _ in fresh]
-
-    def _now_ms(self) -> int:
-        return int(self._wall() * 1000)
 
 
-def _goes_on(fired: Fired) -> bool:
-    return status_after(fired.firing, fired.alert) is Status.ACTIVE
-
-
-async def hold(connection: AsyncConnection, tenure: Tenure) -> None:
-    """Keeps the shard from changing hands until the transaction ends. Raises Lost where it has already."""
-    query = select(alert_shards.c.fence).where(alert_shards.c.shard == tenure.shard).with_for_update(read=True)
-    if await connection.scalar(query) != tenure.fence:
-        raise Lost(tenure)
-
-
-async def insert_triggers(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> dict[TriggerKey, int]:
-    """Writes triggers that are not there yet; answers with the ids of those that were not."""
-    statement = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(triggers)
-    unique = [triggers.c.alert_id, triggers.c.kind, triggers.c.number]
-    inserted = statement.on_conflict_do_nothing(index_elements=unique).returning(*_TRIGGER_COLUMNS)
-    made = await connection.execute(inserted, list(rows))
-    return {(alert, kind, number): trigger for trigger, alert, kind, number in made}
-
-
-async def _owned(connection: AsyncConnection, ids: Iterable[int]) -> dict[int, Owned]:
-    """The active ones among the alerts, locked in the order of their ids, so that no two writers wait in a circle."""
-    found: dict[int, Owned] = {}
-    ordered = sorted(ids)
-    for begin in range(0, len(ordered), _CHUNK):
-        query = (
-            select(*COLUMNS)
-            .where(alerts.c.id.in_(ordered[begin : begin + _CHUNK]), alerts.c.status == Status.ACTIVE.value)
-            .order_by(alerts.c.id)
-            .with_for_update()
-        )
-        for row in (await connection.execute(query)).mappings():
-            found[row["id"]] = owned(row)
-    return found
-
-
-def _settled(last: Mapping[int, Fired], states: dict[int, tuple[int, bytes]]) -> list[dict[str, Any]]:
-    """What has become of alerts by firing; their states are taken out of those that are left to be kept."""
-    rows: list[dict[str, Any]] = []
-    for alert_id in sorted(last):
-        firing, alert = last[alert_id].firing, last[alert_id].alert
-        _, state = states.pop(alert_id, (0, None))
-        row = {"id": alert_id, "fired": firing.number, "last_fired_ms": firing.at_ms, "state": state}
-        rows.append(row | {"status": status_after(firing, alert).value})
-    return rows
-
-
-async def _digest(connection: AsyncConnection, storms: Sequence[tuple[Fired, int]], now_ms: int) -> None:
-    """One delivery for all that an alert fires in a window of a storm; while it waits, it counts on."""
-    last = {(one.alert.id, window_of(one.firing.at_ms)): (one, made) for one, made in storms}
-    asked: list[Asked] = []
-    for since_ms in {window for _, window in last}:
-        counts = await _storm_counts(connection, [alert for alert, window in last if window == since_ms], since_ms)
-        for alert_id, count in counts.items():
-            one, made = last[alert_id, since_ms]
-            asked += digest_of(one, count, made, now_ms)
-    await add_deliveries(connection, asked, now_ms, renew_content=True)
-
-
-async def _storm_counts(connection: AsyncConnection, alert_ids: Sequence[int], since_ms: int) -> dict[int, int]:
-    rows = triggers.c
-    counts: dict[int, int] = {}
-    for begin in range(0, len(alert_ids), _CHUNK):
-        query = (
-            select(rows.alert_id, func.count())
-            .where(
-                rows.alert_id.in_(alert_ids[begin : begin + _CHUNK]),
-                rows.kind == FIRED,
-                rows.reason == STORM,
-                rows.at_ms >= since_ms,
-                rows.at_ms < since_ms + DIGEST_MS,
-            )
-            .group_by(rows.alert_id)
-        )
-        counts |= {row[0]: row[1] for row in await connection.execute(query)}
-    return counts
+__all__ = ["Batch", "Committed", "Triggers"]

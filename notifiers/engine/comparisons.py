@@ -9,10 +9,11 @@ from notifiers.engine.thresholds import HOLDS, Kind, Relation
 class _OnExpressions:
     """What they share: no conditions below them, and figures that come from their operands."""
 
-    __slots__ = ("_figures", "measures_price")
+    __slots__ = ("_figures", "_operands", "measures_price")
 
     def __init__(self, *operands: Operand, measures_price: bool) -> None:
         self.measures_price = measures_price
+        self._operands = operands
         self._figures = tuple(figure for operand in operands for figure in operand.figures())
 
     def parts(self) -> tuple[Node, ...]:
@@ -23,26 +24,31 @@ class _OnExpressions:
         """Those of all operands."""
         return self._figures
 
+    def compared(self, moment: Moment) -> tuple[Number, Number] | None:
+        """The first two operands' values now."""
+        value, level = (operand.value(moment) for operand in self._operands[:2])
+        return None if value is None or level is None else (value, level)
+
 
 class Comparison(_OnExpressions):
     """Level: left compared with right."""
 
-    __slots__ = ("_holds", "_left", "_right", "last", "last_ms")
+    __slots__ = ("_holds", "kind", "last", "last_ms")
 
     def __init__(self, kind: Kind, left: Operand, right: Operand, *, measures_price: bool) -> None:
         super().__init__(left, right, measures_price=measures_price)
         self._holds = HOLDS[kind]
-        self._left = left
-        self._right = right
+        self.kind = kind
         self.last: Number | None = None
         """Left at the sample before, to be told."""
         self.last_ms: int | None = None
 
     def evaluate(self, moment: Moment) -> bool | None:
         """Whether the comparison holds."""
-        left, right = self._left.value(moment), self._right.value(moment)
-        if left is None or right is None:
+        compared = self.compared(moment)
+        if compared is None:
             return None
+        left, right = compared
         holds = self._holds(left, right)
         if moment.is_clock:
             if holds:
@@ -65,21 +71,20 @@ class Comparison(_OnExpressions):
 class Crossing(_OnExpressions):
     """Edge: left gets to the other side of right."""
 
-    __slots__ = ("_kind", "_last", "_left", "_right")
+    __slots__ = ("_last", "kind")
 
     def __init__(self, kind: Kind, left: Operand, right: Operand, *, measures_price: bool) -> None:
         super().__init__(left, right, measures_price=measures_price)
-        self._kind = kind
-        self._left = left
-        self._right = right
+        self.kind = kind
         self._last: tuple[Number, Number, int] | None = None
         """Left less right, left, and when that was."""
 
     def evaluate(self, moment: Moment) -> bool | None:
         """Whether it crosses between the sample before and this one."""
-        left, right = self._left.value(moment), self._right.value(moment)
-        if left is None or right is None:
+        compared = self.compared(moment)
+        if compared is None:
             return None
+        left, right = compared
         if moment.is_clock:
             return False
         last, self._last = self._last, (left - right, left, moment.time_ms)
@@ -87,7 +92,7 @@ class Crossing(_OnExpressions):
             return False
         before, now = last[0], left - right
         up, down = before < 0 <= now, before > 0 >= now
-        if not (up and self._kind != Kind.BELOW) and not (down and self._kind != Kind.ABOVE):
+        if not (up and self.kind != Kind.BELOW) and not (down and self.kind != Kind.ABOVE):
             return False
         moment.find(last[1], last[2], left, right, gap=now != 0)
         return True
@@ -105,22 +110,19 @@ class Crossing(_OnExpressions):
 class Channel(_OnExpressions):
     """Level or edge: a value and a closed range whose bounds may move."""
 
-    __slots__ = ("_bottom", "_last", "_relation", "_top", "_value")
+    __slots__ = ("_last", "_relation")
 
     def __init__(
         self, relation: Relation, value: Operand, bottom: Operand, top: Operand, *, measures_price: bool
     ) -> None:
         super().__init__(value, bottom, top, measures_price=measures_price)
         self._relation = relation
-        self._value = value
-        self._bottom = bottom
-        self._top = top
         self._last: tuple[int, Number, int] | None = None
         """On which side of the range it was, its value, and when that was."""
 
     def evaluate(self, moment: Moment) -> bool | None:
         """Whether it is in or out, or gets there."""
-        value, bottom, top = self._value.value(moment), self._bottom.value(moment), self._top.value(moment)
+        value, bottom, top = (operand.value(moment) for operand in self._operands)
         if value is None or bottom is None or top is None:
             return None
         side = -1 if value < bottom else int(value > top)

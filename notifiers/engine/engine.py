@@ -5,23 +5,21 @@ engine goes on from what this one said to keep.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from heapq import heappop, heappush
+from heapq import heappop
 
 import msgspec
 
 from notifiers.alerts.alert import Baseline, Rearm
+from notifiers.engine.agenda import Agenda, Due, at_next_sample, follow_mornings
 from notifiers.engine.compiling import Unsuitable, compiled, is_indexed, is_level, seen_by
 from notifiers.engine.compounds import below
-from notifiers.engine.figures import Number
 from notifiers.engine.moment import Moment
-from notifiers.engine.policy import Policy, policy_of
+from notifiers.engine.policy import Policy, Refusal, policy_of
 from notifiers.engine.samples import Bar, Firing, Kept, Rule, Source
-from notifiers.engine.thresholds import Indexed, Kind, NewExtreme, Range, Threshold
+from notifiers.engine.thresholds import Indexed, NewExtreme
 from notifiers.engine.views import CLOSED, Track, View, ist_day
 from notifiers.engine.watch import ARMED, BEGUN, GONE, INDEXED, STARTING, WAITED, Watch
 from schemas.market import TIMEFRAMES, Tick
-
-_MINUTE_MS = 60_000
 
 
 class Counters(msgspec.Struct):
@@ -54,11 +52,7 @@ class Engine:
         self._tracks: dict[tuple[str, str, str], Track] = {}
         self._sources: dict[tuple[str, str, str], Source] = {}
         self._moment = Moment()
-        self._deadlines: list[tuple[int, int, int, Watch]] = []
-        self._pushed = 0
-        self._expiring: dict[int, list[int]] = {}
-        """Rules by the minute in which they expire."""
-        self._minutes: list[int] = []
+        self._agenda = Agenda()
         self._dirty_tracks: set[Track] = set()
         self._dirty_watches: dict[int, Watch] = {}
 
@@ -113,7 +107,7 @@ class Engine:
             return
         watch.expires_at_ms = expires_at_ms
         if expires_at_ms is not None:
-            self._expire_later(rule_id, expires_at_ms)
+            self._agenda.expire(rule_id, expires_at_ms)
 
     def _compiled(self, rule: Rule) -> Watch:
         policy = policy_of(rule.options, is_level=is_level(rule.tree))
@@ -146,7 +140,7 @@ class Engine:
                 self.sources_version += 1
             figure.users += 1
         if watch.expires_at_ms is not None:
-            self._expire_later(watch.id, watch.expires_at_ms)
+            self._agenda.expire(watch.id, watch.expires_at_ms)
         if watch.flags & INDEXED:
             self._index(watch)
             return
@@ -158,25 +152,23 @@ class Engine:
         for node in below(watch.tree):
             if isinstance(node, NewExtreme):
                 node.figure.view.extremes[watch.id] = watch
-            elif isinstance(node, Threshold | Range):
-                for level in _levels(node, watch.band):
+            elif isinstance(node, Indexed):
+                for level in watch.levels(node):
                     node.figure.add(level, watch)
         for view in watch.views:
             view.fresh.append(watch)
 
     def _go_on(self, watch: Watch, state: bytes) -> None:
         """A rule that has been at work before, here or elsewhere."""
+        if watch.restore_plain(state):
+            watch.views[0].fresh.pop()
+            return
         watch.restore(state)
         if watch.started():
             watch.flags &= ~STARTING
             watch.baseline = None
-        if isinstance(watch.tree, Indexed) and watch.is_nothing_special() and not watch.policy.waits:
-            watch.views[0].fresh.pop()
-        if watch.policy.rearm is Rearm.SESSION and not watch.flags & ARMED:
-            for view in watch.views:
-                view.mornings[watch.id] = watch
-        if watch.extra is not None and watch.extra.deadline_ms is not None:
-            self._push_deadline(watch, watch.extra.deadline_ms)
+        follow_mornings(watch)
+        self._agenda.go_on(watch)
 
     def _take_baseline(self, watch: Watch, baseline: Baseline) -> None:
         """The sample before a new rule's first one; it fires nothing."""
@@ -185,7 +177,7 @@ class Engine:
         if watch.evaluate(moment) is False and watch.policy.waits:
             watch.flags |= WAITED
         moment.is_baseline = False
-        self._follow_deadline(watch, moment)
+        self._agenda.set_deadline(watch, moment.deadline_ms)
 
     def _leave(self, watch: Watch) -> None:
         watch.flags |= GONE
@@ -195,8 +187,8 @@ class Engine:
             for place in (view.busy, view.mornings, view.extremes):
                 place.pop(watch.id, None)
         for node in below(watch.tree):
-            if watch.flags & INDEXED and isinstance(node, Threshold | Range):
-                node.figure.remove(len(_levels(node, watch.band)))
+            if watch.flags & INDEXED and isinstance(node, Indexed):
+                node.figure.remove(len(watch.levels(node)))
             for figure in node.figures():
                 figure.users -= 1
                 if not figure.users:
@@ -217,13 +209,6 @@ class Engine:
                 view.figures = {name: figure for name, figure in view.figures.items() if figure.users}
                 if view.unused:
                     del track.views[view.seen]
-
-    def _expire_later(self, rule_id: int, expires_at_ms: int) -> None:
-        minute = expires_at_ms // _MINUTE_MS
-        if minute not in self._expiring:
-            self._expiring[minute] = []
-            heappush(self._minutes, minute)
-        self._expiring[minute].append(rule_id)
 
     # -- samples ----------------------------------------------------------------------------------------------------
 
@@ -294,7 +279,7 @@ class Engine:
 
     def _judge(self, watch: Watch, moment: Moment, view: View) -> Firing | None:
         """Evaluate a rule at a sample."""
-        if watch.expires_at_ms is not None and watch.expires_at_ms <= moment.time_ms:
+        if watch.has_expired(moment.time_ms):
             self._leave(watch)
             return None
         if not watch.sees(view, view.number):
@@ -307,10 +292,7 @@ class Engine:
         watch.flags |= BEGUN
         if true is False:
             watch.recover(moment)
-        refusal = firing = None
-        if true and watch.may_fire():
-            refusal = watch.refusal(moment.time_ms)
-            firing = watch.suppress(refusal[0], moment) if refusal else watch.fire(moment)
+        refusal, firing = watch.answer(moment) if true else (None, None)
         if firing is not None and self._leaves_with(watch, firing):
             return firing
         self._follow(watch, moment, true=true, refusal=refusal)
@@ -332,97 +314,33 @@ class Engine:
             self.counters.suppressed += 1
         return firing
 
-    # -- when to look again -----------------------------------------------------------------------------------------
-
-    def _follow(self, watch: Watch, moment: Moment, *, true: bool | None, refusal: tuple[str, int] | None) -> None:
+    def _follow(self, watch: Watch, moment: Moment, *, true: bool | None, refusal: Refusal | None) -> None:
         """Arrange for when the rule is to be evaluated again."""
-        if not watch.flags & INDEXED:
-            self._start(watch, moment)
-            self._follow_deadline(watch, moment)
-            self._follow_morning(watch)
-            return
-        again = _at_next_sample(watch, moment, true=true, refused=refusal is not None)
-        self._start(watch, moment)
+        again = not watch.flags & INDEXED or at_next_sample(watch, moment, true=true, refused=refusal is not None)
+        if watch.flags & STARTING and not moment.unstarted:
+            watch.flags &= ~STARTING
+            watch.baseline = None
         for view in watch.views:
             if again:
                 view.busy[watch.id] = watch
             else:
                 view.busy.pop(watch.id, None)
-        if not again and true:
-            self._follow_alarm(watch, refusal)
-        self._follow_morning(watch)
-
-    def _start(self, watch: Watch, moment: Moment) -> None:
-        if watch.flags & STARTING and not moment.unstarted:
-            watch.flags &= ~STARTING
-            watch.baseline = None
-
-    def _follow_morning(self, watch: Watch) -> None:
-        if watch.policy.rearm is not Rearm.SESSION:
-            return
-        for view in watch.views:
-            if watch.flags & ARMED:
-                view.mornings.pop(watch.id, None)
-            else:
-                view.mornings[watch.id] = watch
-
-    def _follow_alarm(self, watch: Watch, refusal: tuple[str, int] | None) -> None:
-        """A level that is true can fire again once time has gone by."""
-        policy = watch.policy
-        if refusal is not None and policy.is_level:
-            at_ms = refusal[1]
-        elif not watch.flags & ARMED and policy.rearm_after_ms and watch.last_fired_ms is not None:
-            at_ms = watch.last_fired_ms + policy.rearm_after_ms
-        else:
-            return
-        extra = watch.own_extra()
-        if extra.alarm_ms == at_ms:
-            return
-        extra.alarm_ms = at_ms
-        for view in watch.views:
-            self._pushed += 1
-            heappush(view.alarms, (at_ms, watch.id, self._pushed, watch))
-
-    def _follow_deadline(self, watch: Watch, moment: Moment) -> None:
-        extra = watch.extra
-        if extra is None or extra.deadline_ms == moment.deadline_ms:
-            return
-        extra.deadline_ms = moment.deadline_ms
-        if moment.deadline_ms is not None:
-            self._push_deadline(watch, moment.deadline_ms)
-
-    def _push_deadline(self, watch: Watch, deadline_ms: int) -> None:
-        self._pushed += 1
-        entry = (deadline_ms, watch.id, self._pushed, watch)
-        heappush(self._deadlines, entry)
-        for view in watch.views:
-            heappush(view.deadlines, entry)
+        if true and not again:
+            self._agenda.set_alarm(watch, refusal)
+        self._agenda.set_deadline(watch, moment.deadline_ms)
+        follow_mornings(watch)
 
     # -- time -------------------------------------------------------------------------------------------------------
 
     def advance(self, now_ms: int) -> list[Firing]:
         """It is that time on the exchanges: what holds have lasted long enough; expired rules leave."""
         firings: list[Firing] = []
-        self._work_off_deadlines(self._deadlines, now_ms, now_ms, firings)
-        due = []
-        while self._minutes and self._minutes[0] <= now_ms // _MINUTE_MS:
-            due.append(heappop(self._minutes))
-        for minute in due:
-            self._expire(minute, now_ms)
-        return firings
-
-    def _expire(self, minute: int, now_ms: int) -> None:
-        later = []
-        for rule_id in self._expiring.pop(minute):
+        self._work_off_deadlines(self._agenda.deadlines, now_ms, now_ms, firings)
+        for rule_id in self._agenda.expiring_by(now_ms):
             watch = self._watches.get(rule_id)
-            if watch is None or watch.expires_at_ms is None or watch.expires_at_ms // _MINUTE_MS != minute:
-                continue
-            if watch.expires_at_ms <= now_ms:
+            if watch is not None and watch.has_expired(now_ms):
                 self._leave(watch)
-            else:
-                later.append(rule_id)
-        for rule_id in later:
-            self._expire_later(rule_id, self._watches[rule_id].expires_at_ms or 0)
+        return firings
 
     def _work_off(self, view: View, time_ms: int, received_ms: int, firings: list[Firing]) -> None:
         """What fell due for the view's rules by then."""
@@ -433,9 +351,7 @@ class Engine:
             if not watch.flags & GONE:
                 view.busy[watch.id] = watch
 
-    def _work_off_deadlines(
-        self, deadlines: list[tuple[int, int, int, Watch]], until_ms: int, received_ms: int, firings: list[Firing]
-    ) -> None:
+    def _work_off_deadlines(self, deadlines: list[Due], until_ms: int, received_ms: int, firings: list[Firing]) -> None:
         moment = self._moment
         while deadlines and deadlines[0][0] <= until_ms:
             due_ms, _, _, watch = heappop(deadlines)
@@ -448,19 +364,15 @@ class Engine:
 
     def _judge_by_clock(self, watch: Watch, moment: Moment) -> Firing | None:
         """Evaluate a rule at a time at which a hold of it is over."""
-        if watch.expires_at_ms is not None and watch.expires_at_ms <= moment.time_ms:
+        if watch.has_expired(moment.time_ms):
             self._leave(watch)
             return None
         watch.rearm(moment.time_ms)
-        true = watch.evaluate(moment)
-        firing = None
-        if true and watch.may_fire():
-            refusal = watch.refusal(moment.time_ms)
-            firing = watch.suppress(refusal[0], moment) if refusal else watch.fire(moment)
+        _, firing = watch.answer(moment) if watch.evaluate(moment) else (None, None)
         if firing is not None and self._leaves_with(watch, firing):
             return firing
-        self._follow_deadline(watch, moment)
-        self._follow_morning(watch)
+        self._agenda.set_deadline(watch, moment.deadline_ms)
+        follow_mornings(watch)
         self._dirty_watches[watch.id] = watch
         return firing
 
@@ -559,28 +471,3 @@ def _usable_baseline(rule: Rule, policy: Policy) -> Baseline | None:
     if baseline is None or policy.closed_bars or ist_day(baseline.time_ms) != ist_day(rule.created_at_ms):
         return None
     return baseline
-
-
-def _levels(node: Threshold | Range, band: Number | None) -> tuple[Number, ...]:
-    """Where a rule has to be woken."""
-    if isinstance(node, Range):
-        return (node.bottom, node.top)
-    if band is None:
-        return (node.level,)
-    if node.kind in {Kind.MORE, Kind.AT_LEAST, Kind.ABOVE}:
-        return (node.level, node.level - band)
-    if node.kind in {Kind.LESS, Kind.AT_MOST, Kind.BELOW}:
-        return (node.level, node.level + band)
-    return (node.level, node.level - band, node.level + band)
-
-
-def _at_next_sample(watch: Watch, moment: Moment, *, true: bool | None, refused: bool) -> bool:
-    """Whether an indexed rule is to be evaluated at its next sample, wherever its figures are then."""
-    if moment.unstarted or moment.wick or true is None:
-        return True
-    if not true:
-        return False
-    policy = watch.policy
-    if watch.flags & ARMED:
-        return policy.is_level and watch.may_fire() and not refused
-    return not policy.is_level and policy.rearm is Rearm.RECOVER

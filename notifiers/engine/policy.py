@@ -15,6 +15,9 @@ _LENGTHS_MS = MappingProxyType(
 )
 _KNOWN = 10_000
 
+Refusal = tuple[str, int]
+"""Why a rule may not fire now, and from when on that may change."""
+
 
 class Policy:
     """What the options say, ready for use."""
@@ -42,7 +45,7 @@ class Policy:
         self.fires_per_day = options.max_per_day
         self.ends_at = options.max_total
 
-    def refusal(self, at_ms: int, last_fired_ms: int | None, fired_today: int) -> tuple[str, int] | None:
+    def refusal(self, at_ms: int, last_fired_ms: int | None, fired_today: int) -> Refusal | None:
         """Why it may not fire now, and from when on that may change; None where it may."""
         if last_fired_ms is not None:
             if at_ms - last_fired_ms < self.cooldown_ms:

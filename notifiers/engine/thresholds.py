@@ -106,13 +106,10 @@ class Threshold(msgspec.Struct, gc=False, eq=False):
         up, down = start < self.level <= end, start > self.level >= end
         return (up and self.kind != Kind.BELOW) or (down and self.kind != Kind.ABOVE)
 
-    def back(self, value: Number, band: Number) -> bool:
-        """Whether the value is as far back on the other side of the level as the band is wide."""
-        if self.kind in {Kind.MORE, Kind.AT_LEAST, Kind.ABOVE}:
-            return value <= self.level - band
-        if self.kind in {Kind.LESS, Kind.AT_MOST, Kind.BELOW}:
-            return value >= self.level + band
-        return abs(value - self.level) >= band
+    def compared(self, moment: Moment) -> tuple[Number, Number] | None:
+        """The value and the level now."""
+        value = moment.value_of(self.figure)
+        return None if value is None else (value, self.level)
 
     @property
     def measures_price(self) -> bool:
@@ -133,6 +130,15 @@ class Threshold(msgspec.Struct, gc=False, eq=False):
     def figures(self) -> tuple[Figure, ...]:
         """The one."""
         return (self.figure,)
+
+
+def is_back(kind: Kind, value: Number, level: Number, band: Number) -> bool:
+    """Whether the value is as far back on the other side of the level as the band is wide."""
+    if kind in {Kind.MORE, Kind.AT_LEAST, Kind.ABOVE}:
+        return value <= level - band
+    if kind in {Kind.LESS, Kind.AT_MOST, Kind.BELOW}:
+        return value >= level + band
+    return abs(value - level) >= band
 
 
 class Relation(IntEnum):

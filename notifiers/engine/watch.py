@@ -5,14 +5,15 @@ from collections.abc import Iterator
 import msgspec
 
 from notifiers.alerts.alert import Baseline, Rearm
+from notifiers.engine.comparisons import Comparison, Crossing
 from notifiers.engine.compounds import below
 from notifiers.engine.figures import Figure, Number
 from notifiers.engine.moment import Leaf, Moment, Node
-from notifiers.engine.policy import Policy
+from notifiers.engine.policy import Policy, Refusal
 from notifiers.engine.samples import Firing, Source, Via
-from notifiers.engine.thresholds import STARTED, Indexed, Threshold
+from notifiers.engine.thresholds import STARTED, Indexed, NewExtreme, Range, Threshold, is_back
 from notifiers.engine.views import View, ist_day
-from schemas.market import PRICE_SCALE
+from schemas.market import PRICE_SCALE, scaled
 
 ARMED = 1
 WAITED = 2
@@ -126,21 +127,29 @@ class Watch(msgspec.Struct, gc=False, eq=False):
             self.flags |= ARMED
 
     def _is_back(self, moment: Moment) -> bool:
-        band = self.band
-        if band is None or not isinstance(self.tree, Threshold):
+        tree = self.tree
+        if self.policy.band is None or not isinstance(tree, Threshold | Comparison | Crossing):
             return True
-        value = moment.value_of(self.tree.figure)
-        return value is not None and self.tree.back(value, band)
+        compared = tree.compared(moment)
+        return compared is not None and is_back(tree.kind, *compared, self._width(tree, compared[1]))
 
-    @property
-    def band(self) -> Number | None:
-        """How far back the value must be, in the figure's own unit."""
-        band = self.policy.band
-        if band is None or not isinstance(self.tree, Threshold):
-            return None
+    def _width(self, tree: Threshold | Comparison | Crossing, level: Number) -> Number:
+        """Of the band around a level, in the level's own unit."""
+        band = self.policy.band or 0
         if self.policy.band_percent:
-            return abs(self.tree.level) * band / 100
-        return round(band * PRICE_SCALE) if self.tree.figure.measures_price else band
+            return abs(level) * band / 100
+        return scaled(band) if tree.measures_price else band
+
+    def levels(self, node: Indexed) -> tuple[Number, ...]:
+        """Where a condition of its tree has to be evaluated again."""
+        if isinstance(node, Range):
+            return (node.bottom, node.top)
+        if isinstance(node, NewExtreme):
+            return ()
+        if self.policy.band is None or node is not self.tree:
+            return (node.level,)
+        width = self._width(node, node.level)
+        return (node.level, node.level - width, node.level + width)
 
     # -- firing -----------------------------------------------------------------------------------------------------
 
@@ -148,13 +157,22 @@ class Watch(msgspec.Struct, gc=False, eq=False):
         """Whether what is true now counts at all."""
         return bool(self.flags & ARMED) and (not self.policy.waits or bool(self.flags & WAITED))
 
-    def refusal(self, at_ms: int) -> tuple[str, int] | None:
-        """Why it may not fire at that time, and from when on that may change."""
-        extra = self.extra
-        fired_today = extra.fired_today if extra is not None and extra.firing_day == ist_day(at_ms) else 0
-        return self.policy.refusal(at_ms, self.last_fired_ms, fired_today)
+    def has_expired(self, at_ms: int) -> bool:
+        """Whether its time was over then."""
+        return self.expires_at_ms is not None and self.expires_at_ms <= at_ms
 
-    def suppress(self, reason: str, moment: Moment) -> Firing | None:
+    def answer(self, moment: Moment) -> tuple[Refusal | None, Firing | None]:
+        """What follows from its tree being true."""
+        if not self.may_fire():
+            return None, None
+        extra, at_ms = self.extra, moment.time_ms
+        fired_today = extra.fired_today if extra is not None and extra.firing_day == ist_day(at_ms) else 0
+        refusal = self.policy.refusal(at_ms, self.last_fired_ms, fired_today)
+        if refusal is None:
+            return None, self._fire(moment)
+        return refusal, self._suppress(refusal[0], moment)
+
+    def _suppress(self, reason: str, moment: Moment) -> Firing | None:
         """Report that, unless it was reported since it fired last."""
         extra, bit = self.own_extra(), 1 << _REASONS.index(reason)
         if extra.reasons & bit:
@@ -163,7 +181,7 @@ class Watch(msgspec.Struct, gc=False, eq=False):
         extra.suppressed += 1
         return self._firing(moment, extra.suppressed, suppressed=reason)
 
-    def fire(self, moment: Moment) -> Firing:
+    def _fire(self, moment: Moment) -> Firing:
         """It fires: everything that follows from it but its leaving."""
         at_ms, policy = moment.time_ms, self.policy
         self.fired += 1
@@ -260,6 +278,16 @@ class Watch(msgspec.Struct, gc=False, eq=False):
     def started(self) -> bool:
         """Whether all of its parts have seen a sample."""
         return all(node.flags & STARTED for node in below(self.tree) if isinstance(node, Indexed))
+
+    def restore_plain(self, state: bytes) -> bool:
+        """Go on from there if there is nothing special about it and about its tree: most are like that."""
+        tree = self.tree
+        if state != _NOTHING_SPECIAL or not isinstance(tree, Indexed) or self.policy.waits:
+            return False
+        tree.flags |= STARTED
+        self.flags = self.flags & ~STARTING | BEGUN
+        self.baseline = None
+        return True
 
     def restore(self, state: bytes) -> None:
         """Go on from there."""

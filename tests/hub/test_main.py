@@ -5,15 +5,18 @@ import os
 import re
 import signal
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
 import jwt
 import pytest
+from sqlalchemy import insert
 
 from auth.sealing import Sealer
 from hub.__main__ import main
-from hub.database import SQLITE_FILE
+from hub.database import SQLITE_FILE, engine_for
+from schemas.tables import deliveries
 from tests.hub.live import SECRET, HubProcess, running
 from tests.servers import RedisServer, free_port
 
@@ -194,7 +197,7 @@ def test_who_starts_it_is_told_where_to_read_and_where_letters_go() -> None:
         process.wait()
         output = process.log()
     assert re.search(rf"^  docs        http://localhost:{process.port}/docs$", output, re.MULTILINE)
-    assert re.search(r"^  mail        written to \S*data/outbox$", output, re.MULTILINE)
+    assert re.search(r"^  alerts      mail, SMS and calls written to \S*data/outbox$", output, re.MULTILINE)
 
 
 async def test_nothing_that_is_printed_or_logged_holds_a_secret() -> None:
@@ -221,3 +224,43 @@ async def test_nothing_that_is_printed_or_logged_holds_a_secret() -> None:
     finally:
         process.close()
         redis.close()
+
+
+def test_conditions_are_tried_on_a_file_of_prices(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "day.csv"
+    path.write_text("time,symbol,price\n2026-11-20 09:15:01,TCS,2490\n2026-11-20 09:15:02,TCS,2503\n")
+    words = ["alerts", "--backtest", str(path)]
+    assert main([*words, "--symbol", "TCS", "--condition", "price crosses above 2500"]) == 0
+    assert "1 fired, over 2 ticks" in capsys.readouterr().out
+    assert main(words) == 0  # there are no alerts
+    assert "0 fired" in capsys.readouterr().out
+    assert main([*words, "--condition", "price > 1"]) == 1
+    assert "--symbol" in capsys.readouterr().err
+    assert main([*words, "--symbol", "TCS", "--condition", "price >"]) == 1
+    assert "at character" in capsys.readouterr().err
+    assert main(["alerts", "--backtest", str(tmp_path / "none.csv")]) == 1
+    assert "No such file" in capsys.readouterr().err
+
+
+async def test_what_is_dead_is_sent_again(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], postgres_url: str
+) -> None:
+    environ.setenv("DATABASE_URL", postgres_url)
+    assert await asyncio.to_thread(main, ["migrate"]) == 0
+    engine = engine_for(postgres_url, Path("data"))
+    row = {
+        "key": "k", "user_id": "7", "kind": "alert", "channel": "email", "endpoint": "", "status": "dead",
+        "reason": "SMTP 550", "priority": 1, "due_at_ms": 0, "expires_at_ms": 1, "unless_acknowledged": False,
+        "content": "{}", "attempts": 1, "cost": 0, "created_at_ms": 0, "finished_at_ms": int(time.time() * 1000),
+    }  # fmt: skip
+    async with engine.begin() as connection:
+        await connection.execute(insert(deliveries).values(row))
+    capsys.readouterr()
+    words = ["notifiers", "--redrive", "--channel"]
+    for channel, count in (("sms", 0), ("email", 1), ("email", 0)):
+        assert await asyncio.to_thread(main, [*words, channel]) == 0
+        assert capsys.readouterr().out.startswith(f"{count} will be sent again")
+    assert await asyncio.to_thread(main, ["notifiers", "--redrive", "--since", "soon"]) == 1
+    await engine.dispose()

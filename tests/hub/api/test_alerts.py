@@ -128,9 +128,6 @@ WRONG: list[tuple[Any, int, str, str]] = [
     ({"notification_type": "push", "channels": ["push"]}, 400, "BAD_REQUEST", "$.notification_type"),
     ({"channels": []}, 400, "BAD_REQUEST", "$.channels"),
     ({"channels": ["fax"]}, 400, "BAD_REQUEST", "$.channels[0]"),
-    ({"channels": ["email"]}, 409, "CONFLICT", "$.channels"),
-    ({"channels": ["sms"]}, 409, "CONFLICT", "$.channels"),
-    ({"escalation": [{"channel": "voice", "after_s": 60}]}, 409, "CONFLICT", "$.channels"),
     ({"escalation": [{"channel": "voice", "after_s": 1}]}, 400, "BAD_REQUEST", "$.escalation[0].after_s"),
     ({"frequency": "twice"}, 400, "BAD_REQUEST", "$.frequency"),
     ({"frequency": "once_per_bar_close", "condition": "bid > 1"}, 400, "BAD_REQUEST", "bid"),
@@ -283,8 +280,23 @@ async def test_a_plan_without_sms_makes_no_alert_that_sends_them(office: Office)
 async def test_an_address_that_took_no_more_messages_is_told(office: Office) -> None:
     await office.account(ASHA)
     await office.suppressions.add(Way.EMAIL, f"{ASHA}@example.com", "SMTP 550")
-    answer = await office.ask("POST", "/alerts", {"symbol": "TCS", "condition": "price > 1", "channels": ["email"]})
-    assert (answer.status, answer.code) == (409, "CONFLICT")
+    made = await office.make(channels=["email", "push"])
+    assert made["warnings"] == ["Your address takes no messages by email"]
+    assert (await office.ask("GET", f"/alerts/{made['id']}")).data["warnings"] == []
+
+
+@SQLITE
+async def test_channels_that_reach_nobody_yet_are_told_and_the_alert_is_made(office: Office) -> None:
+    made = await office.make("foreign", channels=["email", "sms"], escalation=[{"channel": "voice", "after_s": 60}])
+    assert made["status"] == "active"
+    assert [warning.split(":")[0] for warning in made["warnings"]] == [
+        "You have no verified mail address",
+        "You have no verified telephone",
+        "You have no verified telephone",
+    ]
+    place = f"/alerts/{made['id']}"
+    assert (await office.ask("PUT", place, {"channels": ["push"], "escalation": []}, "foreign")).data["warnings"] == []
+    assert len((await office.ask("PUT", place, {"channels": ["email"]}, "foreign")).data["warnings"]) == 1
 
 
 @SQLITE
@@ -421,7 +433,6 @@ async def test_an_alert_begins_anew_at_the_newest_price(office: Office) -> None:
     [
         ({"condition": "price >"}, 400, "BAD_REQUEST", "at character"),
         ({"symbol": "NOSUCH"}, 404, "INVALID_SYMBOL", "NOSUCH"),
-        ({"channels": ["email"]}, 409, "CONFLICT", "$.channels"),
         ({"message": "{{x}}"}, 400, "BAD_REQUEST", "{{x}}"),
         ({"name": None, "status": "active"}, 400, "BAD_REQUEST", "status"),
         ({"band": 5, "condition": "price > 1 or price < 0.5"}, 400, "BAD_REQUEST", "band"),

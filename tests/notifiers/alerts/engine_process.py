@@ -1,6 +1,7 @@
-"""An engine as a process of its own, to be killed: `python -m tests.notifiers.alerts.engine_process URL FOLDER OWNER`.
+"""An engine as a process of its own: `python -m tests.notifiers.alerts.engine_process URL FOLDER OWNER PRICES`.
 
-It takes all shards, hears the whole walk from its first price on, as fast as it can, and ends as one that is told to.
+It takes all shards and hears the walk from its first price on, so many prices. After all of them it ends as one that is
+told to; before that it waits to be killed.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ def walk() -> list[Tick]:
     return ticks
 
 
-async def run(url: str, folder: Path, owner: str) -> None:
+async def run(url: str, folder: Path, owner: str, prices: int) -> None:
     """Takes over, and plays it all."""
     engine = engine_for(url, folder)
     shards = Shards(engine, owner=owner, lease_ms=LEASE_MS)
@@ -41,14 +42,16 @@ async def run(url: str, folder: Path, owner: str) -> None:
     Market(runner)
     task = asyncio.create_task(runner.run(), name="runner")
     await until(lambda: runner.shards == 16 or task.done())
-    for number, tick in enumerate(walk(), 1):
+    for number, tick in enumerate(walk()[:prices], 1):
         runner.take(tick, number, tick.time_ms)
         if number % 10 == 0:
             await asyncio.sleep(PAUSE_S * 10)
+    if prices < TICKS:
+        await task
     task.cancel()
     await asyncio.wait([task])
     await engine.dispose()
 
 
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))
+    asyncio.run(run(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])))

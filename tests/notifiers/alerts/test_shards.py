@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from notifiers.alerts.alert import SHARDS
 from notifiers.alerts.shards import Lost, Shards, Tenure
-from notifiers.alerts.triggers import hold
+from notifiers.alerts.writing import hold
 from schemas.tables import alert_engines, alert_shards
 
 

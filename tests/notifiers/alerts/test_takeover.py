@@ -18,7 +18,7 @@ from notifiers.conditions.tree import Compare, Condition, Field, Hold, Move, Num
 from notifiers.engine.engine import Engine
 from notifiers.engine.samples import Rule
 from schemas.tables import deliveries, triggers
-from tests.notifiers.alerts.engine_process import walk
+from tests.notifiers.alerts.engine_process import TICKS, walk
 from tests.notifiers.alerts.stored import crossing, draft, now_s
 
 PRICE = Field(name="price")
@@ -35,10 +35,18 @@ CONDITIONS: list[tuple[Condition, Options]] = [
 ]
 
 
-async def begun(url: str, folder: Path, owner: str) -> Process:
+async def begun(url: str, folder: Path, owner: str, prices: int) -> Process:
     module = "tests.notifiers.alerts.engine_process"
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, url, str(folder), owner, stdout=DEVNULL, cwd=Path(__file__).parents[3]
+        sys.executable,
+        "-m",
+        module,
+        url,
+        str(folder),
+        owner,
+        str(prices),
+        stdout=DEVNULL,
+        cwd=Path(__file__).parents[3],
     )
 
 
@@ -79,14 +87,14 @@ async def test_who_takes_over_from_one_that_was_killed_misses_and_doubles_nothin
             await store.create(draft(symbol=symbol, tree=tree, options=options, channels=()), limit=99)
     rules = [rule for shard in range(16) async for page in rules_of(engine, shard) for rule in page]
 
-    first = await begun(database_url, tmp_path, "first")
+    first = await begun(database_url, tmp_path, "first", TICKS // 2)
     async with asyncio.timeout(20):
         while await count(engine) < after:  # noqa: ASYNC110 - the other process' doing
             await asyncio.sleep(0.005)
     first.kill()
     await first.wait()
     interrupted_at = await count(engine)
-    second = await begun(database_url, tmp_path, "second")
+    second = await begun(database_url, tmp_path, "second", TICKS)
     async with asyncio.timeout(30):
         assert await second.wait() == 0
 

@@ -1,0 +1,249 @@
+"""From a price to a mail, an SMS, a call, a notification, a webhook and the socket, and back: alerts in a whole hub."""
+
+import asyncio
+import contextlib
+import xml.etree.ElementTree as ET
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+
+from tests.hub.live import Client, Hub, HubProcess, client_of, running
+from tests.notifiers.providers.browser import PushBrowser
+from tests.notifiers.providers.cue_server import CueServer, answer
+from tests.notifiers.providers.smtp_server import SmtpServer
+from tests.notifiers.providers.twilio_server import ACCOUNT, TOKEN, TwilioServer
+from tests.servers import free_port
+from tests.trader import LONG_S, NUMBER, Files, Sent, Trader, one_click, publish
+
+CHANNELS = ("email", "sms", "voice", "push", "webhook")
+SENDER = "+15550001111"
+
+
+class Ear:
+    """What one hears on `alerts:user`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.events: list[dict[str, Any]] = []
+
+    async def hear(self, event: str, *, within_s: float = LONG_S, **fields: Any) -> dict[str, Any]:
+        """The first such event, heard already or to come."""
+        wanted = fields | {"event": event}
+        place = 0
+        async with asyncio.timeout(within_s):
+            while True:
+                for one in self.events[place:]:
+                    if wanted.items() <= one.items():
+                        return one
+                place = len(self.events)
+                message = await self._client.hear("alerts:triggered", within_s=LONG_S)
+                self.events.append(message["data"])
+
+
+class World:
+    """A hub, and everybody whom it talks to."""
+
+    def __init__(self, smtp: SmtpServer, twilio: TwilioServer, theirs: CueServer) -> None:
+        self.smtp = smtp
+        self.twilio = twilio
+        self.theirs = theirs
+        """A user's own server, and the push service of a browser."""
+        self.browser = PushBrowser()
+        self.hub: Hub | HubProcess
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What leads the hub to them."""
+        return {
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(self.smtp.port),
+            "SMTP_FROM": "Acme <alerts@acme.example>",
+            "TWILIO_ACCOUNT_SID": ACCOUNT,
+            "TWILIO_AUTH_TOKEN": TOKEN,
+            "TWILIO_FROM": SENDER,
+            "TWILIO_BASE_URL": self.twilio.url,
+            "VOICE_CALLS_PER_SECOND": "1000",
+            "WEBHOOK_NETWORKS": "127.0.0.0/8",
+            "FEED_SYMBOLS": "NSE:INFY",
+        }
+
+    async def trader(self, language: str) -> Trader:
+        trader = Trader(self.hub, Sent(self.smtp, self.twilio))
+        await trader.arrive(language)
+        return trader
+
+    @contextlib.asynccontextmanager
+    async def ear_of(self, trader: Trader) -> AsyncIterator[Ear]:
+        place = self.hub.url.removeprefix("http://")
+        async with client_of(place, query=f"?token={trader.tokens['access_token']}") as client:
+            await client.subscribe("alerts:user")
+            yield Ear(client)
+
+    def form_of(self, family: str) -> tuple[str, dict[str, str]]:
+        """The newest message or call that was asked for, with its id."""
+        return [(sid, one.form) for sid, one in self.twilio.resources.items() if one.family == family][-1]
+
+    def asked(self, path: str) -> Any:
+        """The only request under that path."""
+        (one,) = [one for one in self.theirs.asked if one.path == path]
+        return one
+
+
+@contextlib.asynccontextmanager
+async def one_process(world: World, folder: Path) -> AsyncIterator[None]:
+    port = free_port()
+    settings = world.settings | {"PORT": str(port), "PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    async with running(folder, feeds=True, roles=("alerts", "notifiers"), **settings) as world.hub:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def four_processes(world: World, environ: dict[str, str]) -> AsyncIterator[None]:
+    """Each role in its own process, over PostgreSQL and Redis."""
+    settings = world.settings | environ
+    web = world.hub = HubProcess("web", **settings)
+    processes = [web, *(HubProcess(role, **settings) for role in ("feeds", "alerts", "notifiers"))]
+    for process in processes:
+        process.environ["PUBLIC_URL"] = web.url
+    try:
+        for process in processes:
+            await asyncio.to_thread(process.start)
+        yield
+        for process in processes:
+            process.stop()
+            assert "Traceback" not in process.log(), process.log()
+    finally:
+        for process in processes:
+            process.close()
+
+
+@pytest.fixture(params=["one process", "four processes"])
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    async with SmtpServer() as smtp, TwilioServer() as twilio, CueServer() as theirs:
+        theirs.cues = [answer(201)]
+        world = World(smtp, twilio, theirs)
+        if request.param == "one process":
+            at_work = one_process(world, tmp_path)
+        else:
+            urls = {name: request.getfixturevalue(name.lower()) for name in ("POSTGRES_URL", "REDIS_URL")}
+            at_work = four_processes(world, {"DATABASE_URL": urls["POSTGRES_URL"], "REDIS_URL": urls["REDIS_URL"]})
+        async with at_work:
+            yield world
+
+
+async def test_an_alert_in_marathi_reaches_its_owner_by_every_channel_and_is_answered(world: World) -> None:
+    trader = await world.trader("mr")
+    secret = (await trader.data("POST", "users/webhooks", {"url": f"{world.theirs.url}/hook"}))["secret"]
+    keys = {"p256dh": world.browser.p256dh, "auth": world.browser.auth}
+    await trader.data("POST", "users/push-subscriptions", {"endpoint": f"{world.theirs.url}/push", "keys": keys})
+    level = round(await simulated_price(trader) * 1.02)
+    async with world.ear_of(trader) as ear:
+        alert = await trader.alert("INFY", f"price crosses above {level}", *CHANNELS)
+        await publish(world.hub, "NSE:INFY", level + 4.5)
+        fired = await ear.hear("triggered", alert=alert["id"])
+        assert (fired["language"], fired["title"]) == ("mr", f"INFY ₹{level:,} च्या वर जातो (₹{level + 4.5:,.2f})")
+        for channel, status in zip(CHANNELS, ("sent", "accepted", "accepted", "sent", "delivered"), strict=True):
+            await ear.hear("delivery", channel=channel, status=status)
+        says_it_in_marathi(world, fired, secret)
+        await answers_by_telephone(world, ear)
+        await finds_it_explained(trader, alert, fired)
+        await unsubscribes(world, trader, ear)
+
+
+async def fires(world: World, ear: Ear, alert: Any, symbol: str, price: float) -> dict[str, Any]:
+    """A price comes from outside until the alert has fired: the simulator's next one may overtake it."""
+    async with asyncio.timeout(LONG_S):
+        while True:
+            await publish(world.hub, symbol, price)
+            with contextlib.suppress(TimeoutError):
+                return await ear.hear("triggered", alert=alert["id"], within_s=0.5)
+
+
+async def simulated_price(trader: Trader) -> float:
+    """What the simulator says."""
+    async with asyncio.timeout(LONG_S):
+        while (found := await trader.ask("GET", "market/prices/INFY")).status != 200:
+            await asyncio.sleep(0.05)
+    price: float = found.data["price"]
+    return price
+
+
+def says_it_in_marathi(world: World, fired: dict[str, Any], secret: str) -> None:
+    """The mail, the SMS, the call, the notification and the webhook."""
+    mail = world.smtp.mails[-1].message
+    assert (mail["Subject"], mail["To"], mail["Content-Language"]) == (fired["title"], "asha@example.com", "mr")
+    for kind in ("plain", "html"):
+        body = mail.get_body((kind,))
+        assert body is not None
+        assert "मी पाहिले" in body.get_content()
+        assert fired["message"] in body.get_content()
+    _, sms = world.form_of("Messages")
+    assert (sms["To"], sms["From"], sms["Body"]) == (NUMBER, SENDER, fired["message"])
+    _, call = world.form_of("Calls")
+    said = ET.fromstring(call["Twiml"]).find("Gather/Say")
+    assert said is not None
+    assert said.attrib == {"language": "mr-IN", "voice": "Google.mr-IN-Wavenet-A"}
+    assert "रुपयांच्या वर जातो" in (said.text or "")
+    assert not any(char.isdigit() for char in said.text or "")
+    pushed, hooked = world.asked("/push"), world.asked("/hook")
+    assert world.browser.read(pushed.body)["title"] == fired["title"]
+    told = Webhook(secret).verify(hooked.body, hooked.headers)
+    assert (told["type"], told["data"]["text"]) == ("alert.triggered", fired["message"])
+
+
+async def answers_by_telephone(world: World, ear: Ear) -> None:
+    """Twilio reports, and the person presses 1."""
+    sms, _ = world.form_of("Messages")
+    for status in ("sent", "delivered"):
+        assert await world.twilio.advance(sms, status) == [204]
+        await ear.hear("delivery", channel="sms", status=status)
+    call, _ = world.form_of("Calls")
+    assert await world.twilio.advance(call, "ringing") == [204]
+    await ear.hear("delivery", channel="voice", status="sent")
+    status, twiml = await world.twilio.press(call, "1")
+    assert (status, ET.fromstring(twiml).findtext("Say")) == (200, "धन्यवाद. अलर्ट मिळाल्याची नोंद झाली आहे. नमस्कार.")
+    await ear.hear("delivery", channel="voice", status="read")
+    assert await world.twilio.advance(call, "completed", answered_by="human") == [204]
+
+
+async def finds_it_explained(trader: Trader, alert: Any, fired: dict[str, Any]) -> None:
+    """What history and deliveries say."""
+    (found,) = await trader.history(alert)
+    times = [found[name] for name in ("received_at", "evaluated_at", "enqueued_at", "provider_at", "acknowledged_at")]
+    assert times == sorted(times)
+    assert found["acknowledged_by"] == "voice"
+    assert (found["previous"], found["current"]) == (fired["previous"], fired["current"])
+    assert found["previous"] < found["level"] < found["current"]
+    assert (found["gap"], found["source"]) == (True, "NSE:INFY")
+    deliveries = await trader.deliveries(alert)
+    assert {channel: one["status"] for channel, one in deliveries.items()} == {
+        "websocket": "delivered",
+        "email": "sent",
+        "sms": "delivered",
+        "voice": "read",
+        "push": "sent",
+        "webhook": "delivered",
+    }
+    assert {attempt["state"] for one in deliveries.values() for attempt in one["attempts"]} == {"taken"}
+    assert (await trader.data("GET", f"alerts/{alert['id']}"))["status"] == "fired"
+
+
+async def unsubscribes(world: World, trader: Trader, ear: Ear) -> None:
+    """By one click of a mail program; the next alert writes no mail, and says why."""
+    mail = world.smtp.mails[-1].message
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    link = str(mail["List-Unsubscribe"]).strip("<>")
+    assert link.startswith(world.hub.url)
+    assert (await asyncio.to_thread(one_click, link)).status == 200
+    count = len(world.smtp.mails)
+    await publish(world.hub, "NSE:ACME", 100)
+    alert = await trader.alert("ACME", "price crosses above 110", "email", "webhook", frequency="every")
+    await publish(world.hub, "NSE:ACME", 111)
+    skipped = await ear.hear("delivery", alert=alert["id"], channel="email")
+    assert (skipped["status"], skipped["reason"]) == ("skipped", "unsubscribed")
+    await ear.hear("delivery", alert=alert["id"], channel="webhook", status="delivered")
+    assert (await trader.deliveries(alert))["email"]["reason"] == "unsubscribed"
+    assert len(world.smtp.mails) == count
