@@ -6,10 +6,15 @@ from collections.abc import Awaitable, Callable
 from feeds.accounts.credentials import read_credentials
 from feeds.errors import CredentialsMissing
 from hub import database
+from hub.delivering.providers import twilio_of
 from hub.feeding.sources import SOURCES
+from hub.post import OUTBOX, dlt_of, mailer_of, sender_of_settings
 from hub.process import environment, names_of, secret_of
 from hub.roles import broker_of
 from hub.server import listen
+from hub.vapid_key import vapid
+from notifiers.errors import Refused
+from notifiers.providers.mail import SmtpMailer
 from schemas.errors import SettingsError, Unavailable
 from schemas.settings import Settings
 
@@ -27,7 +32,7 @@ async def report(settings: Settings) -> bool:
         except SettingsError as exc:
             well = False
             print(*(f"  WRONG {name:<11} {fault}" for fault in exc.faults), sep="\n")
-        except Unavailable as exc:
+        except (Unavailable, Refused) as exc:
             well = False
             print(f"  WRONG {name:<11} {exc}")
         except TimeoutError:
@@ -86,6 +91,33 @@ async def _feed(settings: Settings) -> str:
     return ", ".join(settings.feed) + more
 
 
+async def _mail(settings: Settings) -> str:
+    sender = sender_of_settings(settings)
+    mailer = await asyncio.to_thread(mailer_of, settings, sender)
+    try:
+        if not isinstance(mailer, SmtpMailer):
+            return f"written to {settings.data_dir / OUTBOX}"
+        await mailer.check()
+    finally:
+        await mailer.close()
+    return f"{settings.smtp_host}:{settings.smtp_port} takes mail from {sender.address}"
+
+
+async def _phone(settings: Settings) -> str:
+    await asyncio.to_thread(dlt_of, settings)
+    twilio = twilio_of(settings)
+    if twilio is None:
+        return f"SMS and calls written to {settings.data_dir / OUTBOX}"
+    await twilio.check()
+    reports = "reports to PUBLIC_URL" if settings.public_url else "without PUBLIC_URL it is asked how messages fare"
+    return f"Twilio; {reports}"
+
+
+async def _push(settings: Settings) -> str:
+    await asyncio.to_thread(vapid, settings, sender_of_settings(settings).address)
+    return "browsers" if settings.fcm_credentials_file is None else "browsers and apps"
+
+
 _ATTEMPTS: dict[str, Attempt] = {
     "settings": _settings,
     "address": _address,
@@ -93,4 +125,7 @@ _ATTEMPTS: dict[str, Attempt] = {
     "database": _database,
     "broker": _broker,
     "feed": _feed,
+    "mail": _mail,
+    "phone": _phone,
+    "push": _push,
 }

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from auth.audit import Audit
 from auth.limits import RateLimits, Rule
 from auth.permissions import Permissions
-from auth.preferences import Preferences
+from auth.preferences import Edit, Preference, Preferences
 from channels.broker import Broker
 from channels.channel import ChannelNames
 from feeds.instruments import Instruments
@@ -124,10 +124,15 @@ class AlertsHttp:
         async def acknowledge(link: Acknowledging) -> None:
             await self._history.acknowledge(link.trigger, by=link.channel.value, user=link.user)
 
+        async def edit(user: str, change: Edit) -> Preference:
+            changed = await ground.preferences.edit(user, change)
+            ground.correspondence.addressees.forget(user)
+            return changed
+
         return LinksApi(
             links=ground.correspondence.links,
             preference_of=ground.preferences.get,
-            edit=ground.preferences.edit,
+            edit=edit,
             acknowledge=acknowledge,
             note=ground.audit.note,
             tell=languages.tell,

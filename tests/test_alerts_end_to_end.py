@@ -29,10 +29,12 @@ class Ear:
         self._client = client
         self.events: list[dict[str, Any]] = []
 
-    async def hear(self, event: str, *, within_s: float = LONG_S, **fields: Any) -> dict[str, Any]:
-        """The first such event, heard already or to come."""
+    async def hear(
+        self, event: str, *, within_s: float = LONG_S, after: dict[str, Any] | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """The first such event, heard already or to come; or the first one after another."""
         wanted = fields | {"event": event}
-        place = 0
+        place = self.events.index(after) + 1 if after else 0
         async with asyncio.timeout(within_s):
             while True:
                 for one in self.events[place:]:
@@ -113,7 +115,7 @@ async def four_processes(world: World, environ: dict[str, str]) -> AsyncIterator
             await asyncio.to_thread(process.start)
         yield
         for process in processes:
-            process.stop()
+            await asyncio.to_thread(process.stop)
             assert "Traceback" not in process.log(), process.log()
     finally:
         for process in processes:
@@ -142,8 +144,7 @@ async def test_an_alert_in_marathi_reaches_its_owner_by_every_channel_and_is_ans
     level = round(await simulated_price(trader) * 1.02)
     async with world.ear_of(trader) as ear:
         alert = await trader.alert("INFY", f"price crosses above {level}", *CHANNELS)
-        await publish(world.hub, "NSE:INFY", level + 4.5)
-        fired = await ear.hear("triggered", alert=alert["id"])
+        fired = await fires(world, ear, alert, "NSE:INFY", level + 4.5)
         assert (fired["language"], fired["title"]) == ("mr", f"INFY ₹{level:,} च्या वर जातो (₹{level + 4.5:,.2f})")
         for channel, status in zip(CHANNELS, ("sent", "accepted", "accepted", "sent", "delivered"), strict=True):
             await ear.hear("delivery", channel=channel, status=status)
@@ -238,12 +239,15 @@ async def unsubscribes(world: World, trader: Trader, ear: Ear) -> None:
     link = str(mail["List-Unsubscribe"]).strip("<>")
     assert link.startswith(world.hub.url)
     assert (await asyncio.to_thread(one_click, link)).status == 200
-    count = len(world.smtp.mails)
     await publish(world.hub, "NSE:ACME", 100)
-    alert = await trader.alert("ACME", "price crosses above 110", "email", "webhook", frequency="every")
-    await publish(world.hub, "NSE:ACME", 111)
-    skipped = await ear.hear("delivery", alert=alert["id"], channel="email")
-    assert (skipped["status"], skipped["reason"]) == ("skipped", "unsubscribed")
-    await ear.hear("delivery", alert=alert["id"], channel="webhook", status="delivered")
+    alert = await trader.alert("ACME", "price crosses above 110", "email", frequency="every")
+    told: dict[str, Any] = {}
+    while told.get("status") != "skipped":  # another process may know for some seconds what somebody wanted before
+        count = len(world.smtp.mails)
+        for price in (111, 100):
+            await publish(world.hub, "NSE:ACME", price)
+        fired = await ear.hear("triggered", alert=alert["id"], after=told)
+        told = await ear.hear("delivery", alert=alert["id"], trigger=fired["trigger"], channel="email")
+    assert told["reason"] == "unsubscribed"
     assert (await trader.deliveries(alert))["email"]["reason"] == "unsubscribed"
     assert len(world.smtp.mails) == count

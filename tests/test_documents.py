@@ -3,8 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import hashlib
-import hmac
 import itertools
 import json
 import os
@@ -32,7 +30,9 @@ from notifiers.engine.samples import Firing, Rule
 from notifiers.people.preferences import Notifications
 from notifiers.people.preferences import check as check_notifications
 from notifiers.providers.dlt import Dlt
+from notifiers.providers.webhook import signatures
 from schemas.market import IST, PRICE_SCALE, Tick
+from schemas.secret import Secret
 from tests.servers import free_port, redis_binary, redis_cli
 
 ROOT = Path(__file__).parents[1]
@@ -304,3 +304,43 @@ def told(firing: Firing) -> str:
         return f"suppressed: {firing.suppressed}"
     via = [firing.via] if firing.via != "tick" else []
     return ", ".join(["fires", *["gap"] * firing.gap, *via])
+
+
+def test_the_registered_templates_of_the_document_can_be_loaded(tmp_path: Path) -> None:
+    (tmp_path / "dlt.toml").write_text(of_kind("notifications.md", "dlt")[0], encoding="utf-8")
+    dlt = Dlt.load(tmp_path / "dlt.toml")
+    values = {"symbol": "RELIANCE", "condition": "RELIANCE ₹2,500 च्या वर जातो", "price": "₹2,510.50"}
+    assert dlt.text_for("alert", "mr", values).text == (
+        "RELIANCE चा अलर्ट: RELIANCE ₹2,500 च्या वर जातो. भाव ₹2,510.50. - Tickhub"
+    )
+
+
+def test_the_preferences_of_the_document_are_taken() -> None:
+    check_notifications(msgspec.json.decode(of_kind("notifications.md", "preferences")[0], type=Notifications))
+
+
+def test_the_alert_with_an_escalation_of_the_document_is_taken() -> None:
+    body = msgspec.json.decode(of_kind("notifications.md", "escalation")[0], type=AlertBody)
+    assert [step.after_s for step in body.applied_to(Options()).escalation] == [60, 180]
+
+
+def test_the_receiver_of_the_document_believes_what_is_signed_and_nothing_else() -> None:
+    receiver: dict[str, Any] = {}
+    exec(of_kind("notifications.md", "python")[0], receiver)  # noqa: S102 - what readers are told to write
+    secret, other = (Secret(f"whsec_{base64.b64encode(bytes([one]) * 32).decode()}") for one in (1, 2))
+    body, now = b'{"type":"webhook.test"}', str(int(time.time()))
+
+    def believed(keys: list[Secret], stamp: str, came: bytes) -> bool:
+        signed = {
+            "webhook-id": "m",
+            "webhook-timestamp": stamp,
+            "webhook-signature": signatures(keys, "m", stamp, body),
+        }
+        answer: bool = receiver["is_genuine"](secret.reveal(), signed, came)
+        return answer
+
+    assert believed([secret], now, body)
+    assert believed([other, secret], now, body)
+    assert not believed([other], now, body)
+    assert not believed([secret], now, body + b" ")
+    assert not believed([secret], str(int(time.time()) - 301), body)

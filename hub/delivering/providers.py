@@ -71,7 +71,8 @@ def alert_writer(correspondence: Correspondence) -> AlertWriter:
     )
 
 
-def _twilio(settings: Settings) -> Twilio | None:
+def twilio_of(settings: Settings) -> Twilio | None:
+    """The account at Twilio, where one is set."""
     if settings.twilio_account_sid is None or settings.twilio_auth_token is None:
         return None
     return Twilio(settings.twilio_account_sid, settings.twilio_auth_token, base_url=settings.twilio_base_url)
@@ -83,7 +84,7 @@ def _callbacks(settings: Settings) -> str | None:
 
 
 def _sms(settings: Settings, correspondence: Correspondence) -> Provider:
-    twilio = _twilio(settings)
+    twilio = twilio_of(settings)
     if twilio is None:
         return FileSms(Outbox(settings.data_dir / OUTBOX), correspondence.sms_texts)
     return TwilioSms(
@@ -98,7 +99,7 @@ def _sms(settings: Settings, correspondence: Correspondence) -> Provider:
 
 def _voice(settings: Settings, correspondence: Correspondence) -> Provider:
     """Calls need a number of one's own: a messaging service has none that calls."""
-    twilio = _twilio(settings)
+    twilio = twilio_of(settings)
     if twilio is None or not settings.twilio_from:
         return FileVoice(Outbox(settings.data_dir / OUTBOX), correspondence.scripts)
     return TwilioVoice(

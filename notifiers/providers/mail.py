@@ -219,6 +219,14 @@ class SmtpMailer:
             raise
         self._keep(client)
 
+    async def check(self) -> None:
+        """Connects and logs in, and sends nothing. Raises Unavailable or Refused."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                self._keep(await self._connect())
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as exc:
+            raise _translated(exc, handed_over=False) from exc
+
     async def close(self) -> None:
         """See `Mailer`."""
         while self._idle:

@@ -96,6 +96,12 @@ class Twilio:
             raise Unavailable("Twilio", type(exc).__name__) from exc
 
 
+    async def check(self) -> None:
+        """Asks whether the account may be used, and sends nothing. Raises Unavailable, or Refused where it may not."""
+        if await self.read(self.client.api.accounts(self.client.account_sid).fetch_async()) is None:
+            raise Refused("Twilio 20404", permanent=True, blame=Blame.PROVIDER)
+
+
 def refusal(code: int, *, retry_after_s: Seconds | None = None) -> Refused:
     """What one of Twilio's codes means, as an answer to a request or as how a message ended."""
     blame = next((blame for blame, codes in _BLAMES.items() if code in codes), Blame.MESSAGE)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from hub.__main__ import main
+from tests.notifiers.providers.smtp_server import SmtpServer
+from tests.notifiers.providers.twilio_server import TwilioServer
 from tests.servers import free_port
 
 
@@ -17,7 +19,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
 def test_everything_that_is_well_is_said_to_be(environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 0
     said = lines(capsys)
-    assert said.keys() == {"settings", "address", "namespaces", "database", "broker", "feed"}
+    assert said.keys() == {"settings", "address", "namespaces", "database", "broker", "feed", "mail", "phone", "push"}
     assert {verdict for verdict, _ in said.values()} == {"ok"}
 
 
@@ -53,3 +55,27 @@ async def test_a_taken_port_is_said(environ: pytest.MonkeyPatch, capsys: pytest.
     assert await asyncio.to_thread(main, ["check"]) == 1
     server.close()
     assert lines(capsys)["address"][0] == "WRONG"
+
+
+async def test_mail_and_telephone_are_tried_without_sending(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with SmtpServer() as smtp, TwilioServer() as twilio:
+        environ.setenv("SMTP_HOST", "127.0.0.1")
+        environ.setenv("SMTP_PORT", str(smtp.port))
+        environ.setenv("SMTP_FROM", "Acme <no-reply@acme.example>")
+        environ.setenv("TWILIO_ACCOUNT_SID", "AC1")
+        environ.setenv("TWILIO_AUTH_TOKEN", "hush-hush")
+        environ.setenv("TWILIO_FROM", "+15005550006")
+        environ.setenv("TWILIO_BASE_URL", twilio.url)
+        await asyncio.to_thread(main, ["check"])
+        said = lines(capsys)
+        assert said["mail"][0] == "ok"
+        assert smtp.connections == 1
+        smtp.greeting = "554 no"
+        twilio.refuse(401, 20003)
+        assert await asyncio.to_thread(main, ["check"]) == 1
+        said = lines(capsys)
+        assert (said["mail"][0], said["phone"][0]) == ("WRONG", "WRONG")
+        assert "20003" in said["phone"][1]
+        assert not smtp.mails

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import TypeVar
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -43,8 +44,8 @@ OUTCOMES = [Outcome(status=one) for one in ("accepted", "sent", "delivered", "re
 
 
 def _of(several: Sequence[T], place: int) -> T:
-    """Which one, of however many there are, the newest first."""
-    return several[-1 - place % len(several)]
+    """Which one, of however many there are, the mostly among the newest."""
+    return several[-1 - place // 3 % len(several)]
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Outbox:
     # -- what happens ----------------------------------------------------------------------------------------------
 
     def ask(self, place: int, _: bool) -> None:
-        self.do(self.store.add([new(f"k{place % 4}", alert_id=1 + place % 2, lives_ms=10**8)]))
+        self.do(self.store.add([new(f"k{place}", alert_id=1 + place % 2, lives_ms=10**8)]))
 
     def claim(self, place: int, _: bool) -> None:
         claimed = self.do(self.store.claims.claim(Way.SMS, 1 + place % 3))
@@ -120,7 +121,8 @@ class Outbox:
     def _begin(self, claimed: Claimed) -> None:
         number = claimed.delivery.attempts + 1
         [going] = self.do(self.store.attempts.begin([Intent(claimed=claimed, provider="fake", number=number)]))
-        if going is not None:
+        known = any((one.claimed, one.number) == (claimed, number) for one in self.calls)
+        if going is not None and not known:  # else it is one call, of which to be written down was repeated
             self.calls.append(Call(claimed, number, self.now_s))
 
     def call(self, place: int, takes: bool) -> None:
@@ -157,7 +159,7 @@ class Outbox:
             return (await connection.execute(query)).scalar_one()
 
     def wait(self, place: int, _: bool) -> None:
-        self._wait((1, 3, 61, 70, 30, 3, 100, 4000)[place])
+        self._wait((1, 1, 3, 3, 3, 10, 61, 4000)[place])
 
     def _wait(self, seconds: int) -> None:
         self.now_s += seconds
@@ -261,12 +263,12 @@ def _may_follow(before: Delivery, after: Delivery, excused: bool) -> bool:
 
 
 WEIGHTS = {
-    Outbox.ask: 1,
+    Outbox.ask: 3,
     Outbox.claim: 3,
     Outbox.give_back: 1,
-    Outbox.begin: 5,
-    Outbox.call: 5,
-    Outbox.tell: 4,
+    Outbox.begin: 6,
+    Outbox.call: 6,
+    Outbox.tell: 5,
     Outbox.wait: 4,
     Outbox.reap: 3,
     Outbox.claim_awaited: 3,
@@ -276,20 +278,18 @@ WEIGHTS = {
     Outbox.cancel: 1,
     Outbox.redrive: 1,
 }
-STEPS = st.tuples(
-    st.sampled_from([step for step, weight in WEIGHTS.items() for _ in range(weight)]),
-    st.integers(0, 7),
-    st.booleans(),
-)
+STEPS = 120
 
 
 def test_whatever_the_order_nothing_is_lost_doubled_or_undone(migrated: Place) -> None:
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-    @given(st.lists(STEPS, min_size=50, max_size=80))
-    def holds(steps: list[tuple[Callable[[Outbox, int, bool], None], int, bool]]) -> None:
+    @settings(max_examples=25)
+    @given(st.integers(0, 2**32))
+    def holds(seed: int) -> None:
+        """Steps are drawn by a generator of our own: Hypothesis' lists of them hardly ever lead to a call."""
+        random = Random(seed)
         outbox = Outbox(runner, engine)
-        for step, place, flag in steps:
-            step(outbox, place, flag)
+        for step in random.choices(list(WEIGHTS), list(WEIGHTS.values()), k=STEPS):
+            step(outbox, random.randrange(8), random.random() < 0.5)
             outbox.check()
         outbox.end()
 
