@@ -59,11 +59,18 @@ _PRAGMAS = (
 
 _USED_AT = "used_at"
 
-_DURABLE_COMMITS = """
+_SESSION = f"""
     SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') IN ('off', 'local')
+    WHERE current_setting('synchronous_commit') IN ('off', 'local');
+    SELECT set_config(name, '{COMMAND_TIMEOUT_S:g}s', false)
+    FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'statement_timeout']) AS name
+    WHERE current_setting(name) = '0'
 """
-"""What was committed survives the server's crash, even on a server that was told to be quick rather than safe."""
+"""What was committed survives the server's crash, even on a server that was told to be quick rather than safe.
+
+A process that freezes in the middle of a transaction, or whose machine is gone, keeps its locks for no longer than a
+command may take: others wait for them. Between two messages about one statement only `statement_timeout` counts.
+"""
 
 
 def engine_for(database_url: str, data_dir: Path) -> AsyncEngine:
@@ -153,7 +160,7 @@ def _postgres(database_url: str) -> AsyncEngine:
         except (ValueError, asyncpg.ClientConfigurationError):
             raise Unavailable("database", "DATABASE_URL has a part that the driver cannot read") from None
         try:
-            await connection.execute(_DURABLE_COMMITS)
+            await connection.execute(_SESSION)
         except BaseException:
             connection.terminate()
             raise

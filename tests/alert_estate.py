@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import msgspec
+import psutil
 
 from tests.hub.live import HubProcess, bearer
 from tests.servers import PostgresServer, RedisServer
@@ -114,6 +115,16 @@ class Estate:
             status, data = await self.ask("POST", "users/webhooks", {"url": url}, **bearer(user, plan="enterprise"))
             assert status == 201, data
 
+    async def sign_up(self, users: Iterable[str]) -> None:
+        """Each has an account with a verified mail address and telephone."""
+        query = (
+            "INSERT INTO accounts (id, email, email_key, email_verified_at, name, phone, phone_verified_at, plan,"
+            " role, status, created_at, updated_at) VALUES ($1, $2, $2, 1, $1, $3, 1, 'enterprise', 'user', 'active',"
+            " 1, 1)"
+        )
+        for number, user in enumerate(users):
+            await self.rows(query, user, f"{user}@example.com", f"+9198765432{number:02}")
+
     async def told(self, alert: Watched) -> list[dict[str, Any]]:
         """What its owner is shown of an alert's deliveries."""
         path = f"alerts/{alert.id}/deliveries?limit=100"
@@ -181,13 +192,13 @@ class Estate:
         except TimeoutError:
             raise AssertionError(f"{channel}: {dict(found)} instead of {count} {statuses}") from None
 
-    async def in_doubt(self) -> Counter[str]:
-        """By the key of a delivery: how many of its attempts nobody knew the outcome of."""
+    async def doubts(self, channel: str) -> Counter[int]:
+        """By delivery: of how many attempts the outcome was not known, for a while or for good."""
         query = (
-            "SELECT d.key, count(*) FROM deliveries d JOIN delivery_attempts a ON a.delivery_id = d.id"
-            " WHERE a.reason IS NOT NULL AND a.state IN ('unknown', 'untaken', 'taken') GROUP BY d.key"
+            "SELECT d.id, count(*) FROM deliveries d JOIN delivery_attempts a ON a.delivery_id = d.id"
+            " WHERE d.channel = $1 AND (a.state IN ('unknown', 'untaken') OR a.state = 'taken' AND a.reason IS NOT NULL) GROUP BY d.id"
         )
-        return Counter({row[0]: row[1] for row in await self.rows(query)})
+        return Counter({row[0]: row[1] for row in await self.rows(query, channel)})
 
     # -- faults -------------------------------------------------------------------------------------------------------
 
@@ -198,6 +209,18 @@ class Estate:
     async def kill(self, *victims: HubProcess | RedisServer | PostgresServer) -> None:
         """SIGKILL."""
         await asyncio.gather(*(asyncio.to_thread(one.kill) for one in victims))
+
+    async def freeze_holding_locks(self, process: HubProcess) -> None:
+        """SIGSTOP, within a transaction; the process must be about to write."""
+        query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND client_port = ANY($1)"
+        async with asyncio.timeout(20):
+            while True:
+                process.pause()
+                ports = [one.laddr.port for one in psutil.Process(process.pid).net_connections("tcp")]
+                if await self.count(query, ports):
+                    return
+                process.resume()
+                await asyncio.sleep(_POLL_S / 10)
 
     async def owners(self) -> Counter[str | None]:
         """Which engine has how many of the shards whose lease lasts."""

@@ -2,15 +2,22 @@
 
 import asyncio
 import contextlib
+import logging
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from sqlalchemy import update
 from standardwebhooks import Webhook
 
-from tests.hub.live import Client, Hub, HubProcess, client_of, running
+from feeds.candles.bars import Bar
+from schemas.market import PRICE_SCALE
+from schemas.tables import deliveries
+from tests.hub.live import SECRET, Client, Hub, HubProcess, client_of, running, until
 from tests.notifiers.providers.browser import PushBrowser
 from tests.notifiers.providers.cue_server import CueServer, answer
 from tests.notifiers.providers.smtp_server import SmtpServer
@@ -32,9 +39,9 @@ class Ear:
     async def hear(
         self, event: str, *, within_s: float = LONG_S, after: dict[str, Any] | None = None, **fields: Any
     ) -> dict[str, Any]:
-        """The first such event, heard already or to come; or the first one after another."""
+        """The first such event, heard already or to come; with `after`, of those that came later."""
         wanted = fields | {"event": event}
-        place = self.events.index(after) + 1 if after else 0
+        place = 0 if after is None else self.events.index(after) + 1
         async with asyncio.timeout(within_s):
             while True:
                 for one in self.events[place:]:
@@ -113,6 +120,8 @@ async def four_processes(world: World, environ: dict[str, str]) -> AsyncIterator
     try:
         for process in processes:
             await asyncio.to_thread(process.start)
+        for process in processes:
+            await until(lambda process=process: "broker.listening" in process.log(), LONG_S)
         yield
         for process in processes:
             await asyncio.to_thread(process.stop)
@@ -241,13 +250,189 @@ async def unsubscribes(world: World, trader: Trader, ear: Ear) -> None:
     assert (await asyncio.to_thread(one_click, link)).status == 200
     await publish(world.hub, "NSE:ACME", 100)
     alert = await trader.alert("ACME", "price crosses above 110", "email", frequency="every")
-    told: dict[str, Any] = {}
-    while told.get("status") != "skipped":  # another process may know for some seconds what somebody wanted before
-        count = len(world.smtp.mails)
-        for price in (111, 100):
-            await publish(world.hub, "NSE:ACME", price)
-        fired = await ear.hear("triggered", alert=alert["id"], after=told)
-        told = await ear.hear("delivery", alert=alert["id"], trigger=fired["trigger"], channel="email")
-    assert told["reason"] == "unsubscribed"
-    assert (await trader.deliveries(alert))["email"]["reason"] == "unsubscribed"
+    skipped = await crosses_until(world, ear, 0.5, event="delivery", alert=alert["id"], status="skipped")
+    assert (skipped["channel"], skipped["reason"]) == ("email", "unsubscribed")
+    count = len(world.smtp.mails)
+    await crosses_until(world, ear, LONG_S, event="delivery", alert=alert["id"], status="skipped", after=skipped)
     assert len(world.smtp.mails) == count
+
+
+async def crosses_until(world: World, ear: Ear, within_s: float, event: str, **fields: Any) -> dict[str, Any]:
+    """The price goes up and down until that is heard: other processes know for some seconds what somebody wanted."""
+    async with asyncio.timeout(LONG_S):
+        while True:
+            await publish(world.hub, "NSE:ACME", 100)
+            await publish(world.hub, "NSE:ACME", 111)
+            with contextlib.suppress(TimeoutError):
+                return await ear.hear(event, within_s=within_s, **fields)
+
+
+# -- without providers ------------------------------------------------------------------------------------------------
+
+
+class Desk:
+    """A hub as it is on a machine without anything, and somebody who speaks English."""
+
+    def __init__(self, hub: Hub, trader: Trader, ear: Ear, files: Files) -> None:
+        self.hub = hub
+        self.trader = trader
+        self.ear = ear
+        self.files = files
+
+    async def prices(self, symbol: str, *prices: float) -> None:
+        for price in prices:
+            await publish(self.hub, symbol, price)
+
+    async def watched(self, count: int = 1) -> None:
+        """So many alerts are looked at, of which the last was set a moment ago."""
+        alerts = self.hub.roles.alerts
+        assert alerts is not None
+        await until(lambda: alerts.runner.rules == count and bool(alerts.sources.heard) is bool(count))
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with running(tmp_path, feeds=True, roles=("alerts", "notifiers")) as hub:
+        files = Files(tmp_path / "data" / "outbox")
+        trader = Trader(hub, files)
+        await trader.arrive("en")
+        async with hub.client(query=f"?token={trader.tokens['access_token']}") as client:
+            await client.subscribe("alerts:user")
+            yield Desk(hub, trader, Ear(client), files)
+
+
+async def test_without_providers_the_same_goes_into_files_and_the_log_says_so_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await desk.prices("ACME", 100)
+    alert = await desk.trader.alert("ACME", "price > 110", "email", "sms", "voice", "push", frequency="every")
+    for number, price in ((1, 111), (2, 112)):
+        await desk.prices("ACME", 100, price)
+        await desk.ear.hear("triggered", number=number)
+        for channel in ("email", "sms", "voice"):
+            trigger = (await desk.trader.history(alert))[0]["id"]
+            told = await desk.ear.hear("delivery", trigger=trigger, channel=channel)
+            assert told["status"] == "delivered"
+    deliveries = await desk.trader.deliveries(alert)
+    assert [(deliveries["push"]["status"], deliveries["push"]["reason"])] == [("skipped", "no endpoint")]
+    assert {one["attempts"][0]["state"] for one in deliveries.values() if one["attempts"]} == {"taken"}
+    body = desk.files.mails()[-1].get_body(("plain",))
+    assert body is not None
+    assert "ACME (NSE) is at ₹112.00" in body.get_content()
+    assert "ACME (NSE) is at Rs 112.00" in desk.files.texts()[-1]
+    assert "The price is one hundred twelve rupees" in desk.files.calls()[-1]
+    said = [record.message for record in caplog.records if record.message.endswith(".to_files")]
+    assert sorted(said) == ["mail.to_files", "sms.to_files", "voice.to_files"]
+
+
+async def test_a_test_is_sent_and_what_is_paused_or_deleted_says_nothing(desk: Desk) -> None:
+    await desk.prices("ACME", 100)
+    alert = await desk.trader.alert("ACME", "price crosses above 110", "email", frequency="every")
+    path = f"alerts/{alert['id']}"
+    tested = await desk.trader.data("POST", f"{path}/test", {})
+    assert (await desk.ear.hear("test"))["trigger"] == tested["trigger"]
+    await desk.ear.hear("delivery", trigger=tested["trigger"], channel="email", status="delivered")
+    assert desk.files.mails()[-1]["Subject"] == "Test: ACME"
+    assert (await desk.trader.data("POST", f"{path}/pause"))["status"] == "paused"
+    await desk.watched(0)
+    await desk.prices("ACME", 111, 100)
+    assert (await desk.trader.data("POST", f"{path}/resume"))["status"] == "active"
+    await desk.watched(1)
+    await desk.prices("ACME", 112, 100)
+    fired = await desk.ear.hear("triggered")
+    assert (fired["number"], fired["price"]) == (1, 112.0)
+    await desk.trader.data("DELETE", path)
+    await desk.watched(0)
+    await desk.prices("ACME", 113)
+    assert (await desk.trader.ask("GET", path)).code == "NOT_FOUND"
+    assert [one for one in desk.ear.events if one.get("number", 0) > 1] == []
+
+
+async def test_an_alert_escalates_until_somebody_acknowledges(desk: Desk) -> None:
+    await desk.prices("ACME", 100)
+    steps = [{"channel": "sms", "after_s": 10}, {"channel": "voice", "after_s": 600}]
+    alert = await desk.trader.alert("ACME", "price crosses above 110", "email", escalation=steps)
+    await desk.prices("ACME", 111)
+    fired = await desk.ear.hear("triggered")
+    await desk.ear.hear("delivery", channel="email", status="delivered")
+    waiting = await desk.trader.deliveries(alert)
+    assert {waiting[channel]["status"] for channel in ("sms", "voice")} == {"queued"}
+    await hurry(desk.hub, waiting["sms"]["id"])
+    await desk.ear.hear("delivery", channel="sms", status="delivered")
+    assert "Rs 111.00" in desk.files.texts()[-1]
+    done = await desk.trader.data("POST", f"alerts/triggers/{fired['trigger']}/acknowledge")
+    assert done == {"acknowledged": True}
+    called_off = (await desk.trader.deliveries(alert))["voice"]
+    assert (called_off["status"], called_off["reason"]) == ("cancelled", "acknowledged")
+    await hurry(desk.hub, called_off["id"])
+    (found,) = await desk.trader.history(alert)
+    assert found["acknowledged_by"] == "api"
+    assert desk.files.calls() == []
+
+
+async def hurry(hub: Hub, delivery: int) -> None:
+    """Its time has come."""
+    async with hub.engine.begin() as connection:
+        await connection.execute(update(deliveries).where(deliveries.c.id == delivery).values(due_at_ms=0))
+    hub.roles.delivery_bell.ring()
+
+
+async def test_what_is_still_to_be_sent_of_a_deleted_alert_is_called_off(desk: Desk) -> None:
+    await desk.prices("ACME", 100)
+    steps = [{"channel": "sms", "after_s": 10}]
+    alert = await desk.trader.alert("ACME", "price crosses above 110", "email", escalation=steps)
+    await desk.prices("ACME", 111)
+    await desk.ear.hear("delivery", channel="email", status="delivered")
+    sms = (await desk.trader.deliveries(alert))["sms"]
+    count = len(desk.files.texts())
+    await desk.trader.data("DELETE", f"alerts/{alert['id']}")
+    told = await desk.ear.hear("delivery", channel="sms")
+    assert (told["delivery"], told["status"], told["reason"]) == (sms["id"], "cancelled", "deleted")
+    assert len(desk.files.texts()) == count
+
+
+async def test_alerts_look_at_candles_with_indicators_and_at_several_instruments(desk: Desk) -> None:
+    """The feeds make the candles for nobody but the alert."""
+    start_ms = (int(time.time()) // 60 - 5) * 60_000
+    assert desk.hub.feeds is not None
+    desk.hub.feeds.history.offer([bar(start_ms + number * 60_000, 100 + number) for number in range(5)])
+    await desk.hub.feeds.history.flush()
+    await desk.prices("WIDGET", 30)
+    await desk.prices("ACME", 104)
+    candles = await desk.trader.alert("ACME", "rsi(2) on 1m > 60", "email")
+    several = await desk.trader.alert("ACME", "NSE:ACME.price - NSE:WIDGET.price > 80", "email")
+    await desk.watched(2)
+    await desk.prices("ACME", 105, 111)
+    fired = await desk.ear.hear("triggered", alert=several["id"])
+    assert (fired["current"], fired["words"]) == (81.0, "ACME − WIDGET is above ₹80")
+    fired = await desk.ear.hear("triggered", alert=candles["id"])
+    assert fired["via"] == "bar"
+    (found,) = await desk.trader.history(candles)
+    assert found["source"] == "NSE:ACME@1m"
+    assert found["current"] > 60
+
+
+def bar(start_ms: int, rupees: int) -> Bar:
+    """A closed minute of ACME."""
+    price = rupees * PRICE_SCALE
+    return Bar(
+        exchange="NSE", symbol="ACME", timeframe="1m", start_ms=start_ms, end_ms=start_ms + 60_000,
+        open=price, high=price, low=price, close=price, volume=10,
+    )  # fmt: skip
+
+
+async def test_a_price_published_straight_to_redis_fires(tmp_path: Path, redis_url: str) -> None:
+    settings = {"REDIS_URL": redis_url, "JWT_SECRET": SECRET}
+    async with running(tmp_path, roles=("alerts", "notifiers"), **settings) as hub:
+        trader = Trader(hub, Files(tmp_path / "data" / "outbox"))
+        await trader.arrive("en")
+        async with hub.client(query=f"?token={trader.tokens['access_token']}") as client:
+            await client.subscribe("alerts:user")
+            desk = Desk(hub, trader, Ear(client), Files(tmp_path))
+            await desk.prices("ACME", 100)
+            await trader.alert("ACME", "price crosses above 110")
+            await desk.watched()
+            with redis.Redis.from_url(redis_url) as outside:
+                await until(lambda: outside.publish("hub:market:NSE:ACME", '{"price": 111}'))
+            assert (await desk.ear.hear("triggered"))["price"] == 111.0

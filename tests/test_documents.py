@@ -37,6 +37,7 @@ from tests.servers import free_port, redis_binary, redis_cli
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"```(?:sh)?\n(.*?)```", re.DOTALL)
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 READER = CatalogueReader()
 
 
@@ -175,7 +176,7 @@ async def test_an_account_goes_from_registration_to_logout_as_the_document_says(
 
 async def test_an_alert_fires_as_the_document_says(shell: Shell, tmp_path: Path) -> None:
     """It is made, fires by the simulated price, and its history explains it."""
-    start, make, history, end = of_kind("alerts.md", "sh", tmp_path, "8095")
+    start, make, history, end, backtest = of_kind("alerts.md", "sh", tmp_path, "8095")
     shell.type(start)
     await shell.until('"status":"ok"')
     shell.type(make)
@@ -191,8 +192,11 @@ async def test_an_alert_fires_as_the_document_says(shell: Shell, tmp_path: Path)
     assert fired.keys() == shown.keys()
     assert fired["via"] == "tick"
     assert abs(fired["current"] - fired["previous"]) >= 0.05 - 1e-9
+    shell.forget()
     shell.type(f"{end}\necho all ended")
-    await shell.until("all ended")
+    await shell.until("^all ended")
+    shell.type(backtest)
+    await shell.until(*lines(of_kind("alerts.md", "")[0]))
 
 
 def of_kind(name: str, kind: str, folder: Path | None = None, *ports: str) -> list[str]:
@@ -202,7 +206,7 @@ def of_kind(name: str, kind: str, folder: Path | None = None, *ports: str) -> li
         text = text.replace(port, str(free_port()))
     if folder is not None:
         text = text.replace("/tmp/tickhub-", f"{folder}/").replace("$PWD/.venv/bin:", "")
-    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [block for one, block in FENCED.findall(text) if one == kind]
 
 
 def examples(kind: str) -> list[list[str]]:
@@ -264,7 +268,8 @@ def test_each_plain_form_of_the_document_means_what_it_says(example: list[str]) 
 
 
 LINE = re.compile(
-    r"(?P<next>next day )?(?P<time>\d\d:\d\d:\d\d) +(?P<price>[\d.]+)(?: +high +(?P<high>[\d.]+))?(?: {3,}(?P<told>.+))?"
+    r"(?P<next>next day )?(?P<time>\d\d:\d\d:\d\d) +(?P<price>[\d.]+)(?: +high +(?P<high>[\d.]+))?"
+    r"(?: {3,}(?P<told>.+))?"
 )
 
 
@@ -326,7 +331,7 @@ def test_the_alert_with_an_escalation_of_the_document_is_taken() -> None:
 
 def test_the_receiver_of_the_document_believes_what_is_signed_and_nothing_else() -> None:
     receiver: dict[str, Any] = {}
-    exec(of_kind("notifications.md", "python")[0], receiver)  # noqa: S102 - what readers are told to write
+    exec(of_kind("notifications.md", "python")[0], receiver)  # what readers are told to write
     secret, other = (Secret(f"whsec_{base64.b64encode(bytes([one]) * 32).decode()}") for one in (1, 2))
     body, now = b'{"type":"webhook.test"}', str(int(time.time()))
 

@@ -49,14 +49,17 @@ class Files(Letterbox):
         self.folder = folder
 
     def mails(self) -> Sequence[EmailMessage]:
-        found = (path.read_bytes() for path in sorted(self.folder.glob("*.eml")))
+        found = (path.read_bytes() for path in self._kept("*.eml"))
         return [email.message_from_bytes(content, policy=email.policy.default) for content in found]  # type: ignore[misc]
 
     def texts(self) -> Sequence[str]:
-        return [path.read_text() for path in sorted(self.folder.glob("*.sms.txt"))]
+        return [path.read_text() for path in self._kept("*.sms.txt")]
 
     def calls(self) -> Sequence[str]:
-        return [path.read_text() for path in sorted(self.folder.glob("*.call.txt"))]
+        return [path.read_text() for path in self._kept("*.call.txt")]
+
+    def _kept(self, pattern: str) -> list[Path]:
+        return sorted(self.folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
 
 
 class Trader(Person):

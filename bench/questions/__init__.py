@@ -8,6 +8,7 @@ from bench.questions.connections import handshakes, memory, stalled
 from bench.questions.decoding import packets_to_ticks
 from bench.questions.deliveries import channel, crowd, fanout, latency
 from bench.questions.http import http
+from bench.questions.outbox import deliveries
 from bench.questions.pipeline import pipeline
 from bench.questions.prices import bytes_per_update, through_redis
 from bench.questions.symbols import masters, search
@@ -30,6 +31,7 @@ QUESTIONS: dict[str, Question] = {
     "http": http,
     "alerts": alerts,
     "alert_commits": alert_commits,
+    "deliveries": deliveries,
 }
 
 __all__ = ["QUESTIONS", "Options", "Question"]

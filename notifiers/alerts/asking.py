@@ -15,6 +15,8 @@ from notifiers.outbox.delivery import Kind, Status
 from schemas.tables import deliveries
 
 _MINUTE_MS = 60_000
+_CHUNK = 5000
+"""Rows of one statement: a server that has much to do is to manage each within its time limit."""
 _LIFE_MS = {
     Way.WEBSOCKET: 360 * _MINUTE_MS,
     Way.EMAIL: 360 * _MINUTE_MS,
@@ -85,7 +87,8 @@ async def add_deliveries(
         )
     else:
         inserted = statement.on_conflict_do_nothing(index_elements=[deliveries.c.key])
-    await connection.execute(inserted, rows)
+    for begin in range(0, len(rows), _CHUNK):
+        await connection.execute(inserted, rows[begin : begin + _CHUNK])
 
 
 def _row(asked: Asked, now_ms: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ several shards that wait for their turn are written together.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,8 +17,12 @@ from schemas.durations import Seconds
 from schemas.errors import Unavailable
 from schemas.storage import database_errors
 
-TIMEOUT_S: Seconds = 30.0
-"""Of one commit: thousands may fire at once."""
+TIMEOUT_S: Seconds = 120.0
+"""Of one commit: thousands may fire at once, and after an outage all that has waited. Each statement has less."""
+MOST_TOGETHER = 5000
+"""Firings up to which batches of several shards are written together."""
+CANCEL_S: Seconds = 2.0
+"""How long one that is cancelled may go on."""
 MOST_AT_ONCE = 4
 """Commits that one process makes at the same time: others need connections too."""
 
@@ -28,6 +32,8 @@ class _Waiting:
     batch: Batch
     tenure: Tenure
     outcome: Committed | Lost | Unavailable | None = None
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while nobody's transaction has it."""
 
 
 class Triggers:
@@ -51,26 +57,53 @@ class Triggers:
         mine = _Waiting(batch, tenure)
         self._waiting.append(mine)
         try:
-            async with self._turns:
-                if mine in self._waiting:
-                    await self._write_waiting()
+            while mine.outcome is None:
+                async with self._turns:
+                    if mine in self._waiting:
+                        await self._write_waiting()
+                await mine.left.wait()
         finally:
             if mine in self._waiting:
                 self._waiting.remove(mine)
         if isinstance(mine.outcome, Committed):
             return mine.outcome
-        raise mine.outcome or AssertionError("whoever takes a batch brings its outcome")
+        raise mine.outcome
 
     async def _write_waiting(self) -> None:
-        """Writes all that waits. Where that is cancelled, the others' batches wait for the next turn."""
-        taken, self._waiting = self._waiting, []
+        """Writes all that waits. Who cancels waits for the transaction: one that is broken off keeps SQLite locked."""
+        taken = self._next()
+        for one in taken:
+            one.left.clear()
+        writing = asyncio.create_task(self._write_all(taken), name="alerts.commit")
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait([writing], timeout=CANCEL_S)
+            raise
+        finally:
+            writing.cancel()
+            self._waiting = [one for one in taken if one.outcome is None] + self._waiting
+            for one in taken:
+                one.left.set()
+
+    def _next(self) -> list[_Waiting]:
+        """The first one, and of the others as many as make no great difference."""
+        firings, count = 0, 0
+        for one in self._waiting:
+            firings += len(one.batch.firings)
+            if count and firings > MOST_TOGETHER:
+                break
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken
+
+    async def _write_all(self, taken: Sequence[_Waiting]) -> None:
+        """Brings each an outcome."""
         try:
             await self._write(taken)
         except Unavailable as exc:
             for one in taken:
                 one.outcome = exc
-        finally:
-            self._waiting = [one for one in taken if one.outcome is None] + self._waiting
 
     async def _write(self, taken: Sequence[_Waiting]) -> None:
         with database_errors():

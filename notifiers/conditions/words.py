@@ -62,6 +62,8 @@ class Sentences(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     for_: dict[Unit, Forms] = msgspec.field(name="for")
     within: dict[Unit, Forms]
     figures: dict[str, str]
+    joins: tuple[tuple[str, str], ...] = ()
+    """Noun and ending apart, and as one word."""
 
 
 @cache
@@ -73,8 +75,11 @@ def sentences() -> Mapping[str, Sentences]:
 
 def words(tree: Condition, language: str, exchange: str, symbol: str) -> str:
     """A checked tree of an alert on that instrument in words; in English where the language is unknown."""
-    said = sentences()
-    return _Speaker(said.get(language, said["en"]), exchange, symbol).condition(tree)
+    known = sentences().get(language) or sentences()["en"]
+    said = _Speaker(known, exchange, symbol).condition(tree)
+    for apart, joined in known.joins:
+        said = said.replace(apart, joined)
+    return said
 
 
 def amount_in_words(value: float, dimension: Dimension, *, index: bool = False) -> str:

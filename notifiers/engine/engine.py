@@ -17,9 +17,10 @@ from notifiers.engine.moment import Moment
 from notifiers.engine.policy import Policy, Refusal, policy_of
 from notifiers.engine.samples import Bar, Firing, Kept, Rule, Source
 from notifiers.engine.thresholds import Indexed, NewExtreme
-from notifiers.engine.views import CLOSED, Track, View, ist_day
+from notifiers.engine.tracks import Track, Tracks
+from notifiers.engine.views import CLOSED, View, ist_day
 from notifiers.engine.watch import ARMED, BEGUN, GONE, INDEXED, STARTING, WAITED, Watch
-from schemas.market import TIMEFRAMES, Tick
+from schemas.market import Tick
 
 
 class Counters(msgspec.Struct):
@@ -46,15 +47,11 @@ class Engine:
 
     def __init__(self) -> None:
         self.counters = Counters()
-        self.sources_version = 0
-        """Changes whenever `sources` may have."""
         self._watches: dict[int, Watch] = {}
-        self._tracks: dict[tuple[str, str, str], Track] = {}
-        self._sources: dict[tuple[str, str, str], Source] = {}
+        self._tracks = Tracks()
         self._moment = Moment()
         self._agenda = Agenda()
-        self._dirty_tracks: set[Track] = set()
-        self._dirty_watches: dict[int, Watch] = {}
+        self._changed: dict[int, Watch] = {}
 
     @property
     def rules(self) -> int:
@@ -67,12 +64,12 @@ class Engine:
     @property
     def sources(self) -> Mapping[Source, frozenset[str]]:
         """The sources whose samples it needs, each with the canonical texts of the indicators that they must hold."""
-        found = {}
-        for track in self._tracks.values():
-            figures = list(track.used_figures())
-            if figures:
-                found[track.source] = frozenset(figure.indicator for figure in figures if figure.indicator)
-        return found
+        return self._tracks.wanted()
+
+    @property
+    def sources_version(self) -> int:
+        """Changes whenever `sources` may have."""
+        return self._tracks.version
 
     # -- rules ------------------------------------------------------------------------------------------------------
 
@@ -111,15 +108,15 @@ class Engine:
 
     def _compiled(self, rule: Rule) -> Watch:
         policy = policy_of(rule.options, is_level=is_level(rule.tree))
-        home = self._source(rule.exchange, rule.symbol, "")
+        home = self._tracks.source(rule.exchange, rule.symbol, "")
 
         def view_of(exchange: str, symbol: str, timeframe: str) -> View:
-            return self._track(exchange, symbol, timeframe).view(seen_by(policy, timeframe))
+            return self._tracks.of(exchange, symbol, timeframe).view(seen_by(policy, timeframe))
 
         try:
             tree = compiled(rule.tree, home, policy, view_of)
         except Unsuitable:
-            self._clear_unused()
+            self._tracks.clear_unused()
             raise
         views: tuple[View, ...]
         if isinstance(tree, Indexed):
@@ -136,9 +133,7 @@ class Engine:
     def _register(self, watch: Watch) -> None:
         self._watches[watch.id] = watch
         for figure in watch.figures():
-            if not figure.users:
-                self.sources_version += 1
-            figure.users += 1
+            self._tracks.use(figure)
         if watch.expires_at_ms is not None:
             self._agenda.expire(watch.id, watch.expires_at_ms)
         if watch.flags & INDEXED:
@@ -182,7 +177,7 @@ class Engine:
     def _leave(self, watch: Watch) -> None:
         watch.flags |= GONE
         del self._watches[watch.id]
-        self._dirty_watches.pop(watch.id, None)
+        self._changed.pop(watch.id, None)
         for view in watch.views:
             for place in (view.busy, view.mornings, view.extremes):
                 place.pop(watch.id, None)
@@ -190,31 +185,13 @@ class Engine:
             if watch.flags & INDEXED and isinstance(node, Indexed):
                 node.figure.remove(len(watch.levels(node)))
             for figure in node.figures():
-                figure.users -= 1
-                if not figure.users:
-                    self._clear(figure.view, figure.name)
-
-    def _clear(self, view: View, name: str) -> None:
-        """A figure that nobody looks at any more."""
-        self.sources_version += 1
-        self._dirty_tracks.add(view.track)
-        view.figures.pop(name, None)
-        if view.unused:
-            view.track.views.pop(view.seen, None)
-
-    def _clear_unused(self) -> None:
-        """What was made for a rule that could not be compiled."""
-        for track in self._tracks.values():
-            for view in list(track.views.values()):
-                view.figures = {name: figure for name, figure in view.figures.items() if figure.users}
-                if view.unused:
-                    del track.views[view.seen]
+                self._tracks.release(figure)
 
     # -- samples ----------------------------------------------------------------------------------------------------
 
     def take(self, tick: Tick, number: int, received_ms: int) -> list[Firing]:
         """A tick. What it fires, by rule's id, after what fell due before it."""
-        track = self._tracks.get((tick.exchange, tick.symbol, ""))
+        track = self._tracks.get(tick.exchange, tick.symbol, "")
         if track is None or not self._accepts(track, tick, number):
             return []
         firings: list[Firing] = []
@@ -226,7 +203,7 @@ class Engine:
 
     def take_bar(self, bar: Bar, number: int, received_ms: int) -> list[Firing]:
         """The same for a candle."""
-        track = self._tracks.get((bar.exchange, bar.symbol, bar.timeframe))
+        track = self._tracks.get(bar.exchange, bar.symbol, bar.timeframe)
         time_ms = bar.time_ms or bar.start_ms
         if track is None or not self._is_news(track, number, time_ms) or not self._is_sound(sound=bar.close != 0):
             return []
@@ -262,7 +239,7 @@ class Engine:
 
     def _accept(self, track: Track, number: int, time_ms: int) -> None:
         self.counters.accepted += 1
-        self._dirty_tracks.add(track)
+        self._tracks.changed.add(track)
         track.accepted(number, time_ms)
 
     def _judge_all(self, view: View, woken: list[Watch], received_ms: int, firings: list[Firing]) -> None:
@@ -297,7 +274,7 @@ class Engine:
             return firing
         self._follow(watch, moment, true=true, refusal=refusal)
         if firing is not None or flags != watch.flags or flags & STARTING or not flags & INDEXED:
-            self._dirty_watches[watch.id] = watch
+            self._changed[watch.id] = watch
         return firing
 
     def _leaves_with(self, watch: Watch, firing: Firing) -> bool:
@@ -373,7 +350,7 @@ class Engine:
             return firing
         self._agenda.set_deadline(watch, moment.deadline_ms)
         follow_mornings(watch)
-        self._dirty_watches[watch.id] = watch
+        self._changed[watch.id] = watch
         return firing
 
     # -- at rest ----------------------------------------------------------------------------------------------------
@@ -384,27 +361,21 @@ class Engine:
         With texts of sources, what hangs together with those alone, so that a firing needs to store no more; the rest
         waits for the next time. A rule whose last firing was returned is not in it: its row says that it has ended.
         """
-        tracks = set(self._dirty_tracks) if sources is None else self._connected(sources)
+        tracks = None if sources is None else self._connected(sources)
         watches = [
             watch
-            for watch in self._dirty_watches.values()
-            if sources is None or any(view.track in tracks for view in watch.views)
+            for watch in self._changed.values()
+            if tracks is None or any(view.track in tracks for view in watch.views)
         ]
         for watch in watches:
-            del self._dirty_watches[watch.id]
-        changed = tracks & self._dirty_tracks
-        self._dirty_tracks -= changed
-        return Kept(
-            tracks={text: track.kept() for text, track in sorted((track.source.text, track) for track in changed)},
-            rules={watch.id: watch.kept() for watch in sorted(watches, key=_rule_id)},
-        )
+            del self._changed[watch.id]
+        states = {watch.id: watch.kept() for watch in sorted(watches, key=_rule_id)}
+        return Kept(tracks=self._tracks.kept(tracks), rules=states)
 
     def _connected(self, sources: Iterable[str]) -> set[Track]:
         """The tracks of those sources, and all that changed rules have in common with them."""
-        found = {track for text in sources if (track := self._tracks.get(_source_of(text))) is not None}
-        several = [
-            {view.track for view in watch.views} for watch in self._dirty_watches.values() if len(watch.views) > 1
-        ]
+        found = self._tracks.of_texts(sources)
+        several = [{view.track for view in watch.views} for watch in self._changed.values() if len(watch.views) > 1]
         grown = True
         while grown:
             size = len(found)
@@ -416,36 +387,14 @@ class Engine:
 
     def restore_track(self, source_text: str, state: bytes) -> None:
         """Go on from what `kept` said of a source. Before rules are put."""
-        key = _source_of(source_text)
-        self._tracks[key] = Track(self._source(*key), state)
+        self._tracks.restore(source_text, state)
 
     def rescale(self, exchange: str, symbol: str, numerator: int, denominator: int) -> None:
         """From now on the instrument's prices are numerator / denominator of what they were: so is what is remembered.
 
         Rules are to be put with new levels under a new version.
         """
-        for timeframe in ("", *TIMEFRAMES):
-            track = self._tracks.get((exchange, symbol, timeframe))
-            if track is not None:
-                self._dirty_tracks.add(track)
-                for view in track.views.values():
-                    view.rescale(numerator, denominator)
-
-    # -- places -----------------------------------------------------------------------------------------------------
-
-    def _source(self, exchange: str, symbol: str, timeframe: str) -> Source:
-        key = (exchange, symbol, timeframe)
-        source = self._sources.get(key)
-        if source is None:
-            source = self._sources[key] = Source(*key)
-        return source
-
-    def _track(self, exchange: str, symbol: str, timeframe: str) -> Track:
-        key = (exchange, symbol, timeframe)
-        track = self._tracks.get(key)
-        if track is None:
-            track = self._tracks[key] = Track(self._source(*key), None)
-        return track
+        self._tracks.rescale(exchange, symbol, numerator, denominator)
 
 
 def _rule_id(watch: Watch) -> int:
@@ -454,15 +403,6 @@ def _rule_id(watch: Watch) -> int:
 
 def _rule_of(firing: Firing) -> int:
     return firing.rule
-
-
-def _source_of(text: str) -> tuple[str, str, str]:
-    """The key of a source, of its text."""
-    first, _, rest = text.partition(":")
-    if first in TIMEFRAMES:
-        exchange, _, symbol = rest.partition(":")
-        return exchange, symbol, first
-    return first, rest, ""
 
 
 def _usable_baseline(rule: Rule, policy: Policy) -> Baseline | None:

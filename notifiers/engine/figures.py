@@ -30,7 +30,8 @@ class Figure:
 
     __slots__ = (
         "_above", "_below", "_dead", "_levels", "_pending", "_watches", "current", "current_ms", "indicator",
-        "is_price", "known", "measures_price", "name", "plain_price", "previous", "previous_ms", "read", "users", "view",
+        "is_price", "known", "measures_price", "name", "plain_price", "previous", "previous_ms", "read", "users",
+        "view",
     )  # fmt: skip
 
     def __init__(

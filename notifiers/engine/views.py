@@ -1,20 +1,19 @@
-"""Tracks and views: how far each source of samples has come, as the rules see it.
+"""Views: a source of samples as some rules see it.
 
-A track is one source: it says which samples are accepted. A view is a track as seen by the rules that listen in the
-same states of the market (or to closed candles only): samples that they don't see don't exist for them, so each view
-has its own last sample, its own figures and its own marks of the day.
+A view is a track as seen by the rules that listen in the same states of the market (or to closed candles only):
+samples that they don't see don't exist for them, so each view has its own last sample, its own figures and its own
+marks of the day.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from notifiers.engine.figures import Figure, Number, rescaled
 from schemas.market import MarketState, Tick
 
 if TYPE_CHECKING:
-    from notifiers.engine.samples import Bar, Source
+    from notifiers.engine.samples import Bar
+    from notifiers.engine.tracks import Track
     from notifiers.engine.watch import Watch
 
 DAY_MS = 86_400_000
@@ -200,61 +199,3 @@ class View:
             setattr(self, name, rescaled(getattr(self, name), numerator, denominator))
         for figure in self.figures.values():
             figure.rescale(numerator, denominator)
-
-
-class Track:
-    """One source: which of its samples are accepted, and its views."""
-
-    __slots__ = ("_kept", "number", "source", "time_ms", "views")
-
-    def __init__(self, source: "Source", kept: bytes | None) -> None:
-        self.source = source
-        self.number = -1
-        self.time_ms = 0
-        """Of the last accepted sample."""
-        self.views: dict[Seen, View] = {}
-        self._kept: dict[Seen, list[Any]] = {}
-        """What is to be restored; only until the next sample."""
-        if kept is not None:
-            self.number, self.time_ms, views = msgspec.msgpack.decode(kept)
-            self._kept = {_seen(view[0]): view for view in views}
-
-    def accepted(self, number: int, time_ms: int) -> None:
-        """A sample was accepted; what was restored and nobody has asked for is of no use any more."""
-        self.number = number
-        self.time_ms = time_ms
-        if self._kept:
-            self._kept = {}
-
-    def view(self, seen: Seen) -> View:
-        """The view of that kind, made where it isn't there."""
-        view = self.views.get(seen)
-        if view is None:
-            view = self.views[seen] = View(self, seen)
-            if (kept := self._kept.get(seen)) is not None:
-                view.restore(kept)
-        return view
-
-    def remembered(self, figure: Figure) -> None:
-        """Give a new figure the value that was restored for it, or the last price where it is that."""
-        view = figure.view
-        kept = self._kept.get(view.seen)
-        for name, current, current_ms, known in kept[-1] if kept else ():
-            if name == figure.name:
-                figure.current, figure.current_ms, figure.known = current, current_ms, known
-                return
-        if figure.is_price and view.number >= 0:
-            figure.current, figure.current_ms, figure.known = view.price, view.time_ms, True
-
-    def used_figures(self) -> Iterator[Figure]:
-        """Those that some rule looks at."""
-        return (figure for view in self.views.values() for figure in view.figures.values() if figure.users)
-
-    def kept(self) -> bytes:
-        """Its state, with that of its views."""
-        views = [view.kept() for view in self.views.values()]
-        return msgspec.msgpack.encode([self.number, self.time_ms, views])
-
-
-def _seen(kept: str | list[str]) -> Seen:
-    return kept if isinstance(kept, str) else frozenset(MarketState(state) for state in kept)

@@ -13,7 +13,7 @@ from notifiers.outbox.delivery import Attempt, AttemptState, Delivery, Status
 from notifiers.outbox.ledger import Claimed, Ledger, cancel_after_reading, moved
 from notifiers.outbox.provider import Outcome
 from notifiers.outbox.retries import Failure
-from notifiers.outbox.rows import Row, among, attempts_of, begin_attempts, free, lock, save, save_attempts
+from notifiers.outbox.rows import Row, among, attempts_of, begin_attempts, begin_calls, free, lock, save, save_attempts
 from schemas.tables import triggers
 
 log = logging.getLogger("tickhub.notifiers.outbox.attempts")
@@ -64,25 +64,23 @@ class Attempts:
             again = [row.delivery for row in mine if _is_begun(row.delivery, wanted[row.delivery.id])]
             waiting = [row for row in mine if _is_next(row.delivery, wanted[row.delivery.id])]
             seen = await _acknowledged(connection, waiting)
-            after = [self._begun(row, wanted[row.delivery.id], seen, now_ms) for row in waiting]
-            changed = [row.delivery for row in after]
-            begun = [delivery for delivery in changed if delivery.status is Status.CALLING]
-            await begin_attempts(connection, [_attempt(delivery, now_ms) for delivery in begun])
-            await save(connection, after)
-        self._ledger.tell(changed)
+            after = [_begun(row.delivery, wanted[row.delivery.id], seen, now_ms) for row in waiting]
+            begun = [delivery for delivery in after if delivery.status is Status.CALLING]
+            await save(connection, [free(delivery) for delivery in after if delivery.status is not Status.CALLING])
+            await self._write_down(connection, begun, now_ms)
+        self._ledger.tell(after)
         going = {delivery.id: delivery for delivery in (*again, *begun)}
         return [going.get(intent.claimed.delivery.id) for intent in intents]
 
-    def _begun(self, row: Row, intent: Intent, acknowledged: Collection[int], now_ms: int) -> Row:
-        delivery = row.delivery
-        if delivery.expires_at_ms <= now_ms:
-            return free(transitions.expired(delivery, now_ms))
-        if delivery.unless_acknowledged and delivery.trigger_id in acknowledged:
-            return free(transitions.ended(delivery, Status.CANCELLED, ACKNOWLEDGED, now_ms))
-        calling = replace(
-            delivery, status=Status.CALLING, reason=None, attempts=intent.number, provider=intent.provider
-        )
-        return Row(delivery=calling, token=row.token, lease_until_ms=now_ms + self._ledger.lease_ms)
+    async def _write_down(self, connection: AsyncConnection, begun: Sequence[Delivery], now_ms: int) -> None:
+        """Few statements for many: a batch mostly goes to one provider, for the first time."""
+        alike: dict[tuple[str, int], list[int]] = {}
+        for delivery in begun:
+            alike.setdefault((delivery.provider or "", delivery.attempts), []).append(delivery.id)
+        until_ms = now_ms + self._ledger.lease_ms
+        for (provider, attempt), ids in alike.items():
+            await begin_calls(connection, ids, provider, attempt=attempt, lease_until_ms=until_ms)
+        await begin_attempts(connection, [_attempt(delivery, now_ms) for delivery in begun])
 
     async def end(self, results: Sequence[Result]) -> list[Delivery | None]:
         """Writes down what came of attempts; what comes back is still ours, to be sent elsewhere.
@@ -139,6 +137,14 @@ class Attempts:
         if delivery.status in (Status.QUEUED, Status.UNKNOWN):  # else a report was quicker, or it is told again
             self.late += 1
             log.warning("delivery.late_result", extra={"delivery": delivery.id, "attempt": result.number})
+
+
+def _begun(delivery: Delivery, intent: Intent, acknowledged: Collection[int], now_ms: int) -> Delivery:
+    if delivery.expires_at_ms <= now_ms:
+        return transitions.expired(delivery, now_ms)
+    if delivery.unless_acknowledged and delivery.trigger_id in acknowledged:
+        return transitions.ended(delivery, Status.CANCELLED, ACKNOWLEDGED, now_ms)
+    return replace(delivery, status=Status.CALLING, reason=None, attempts=intent.number, provider=intent.provider)
 
 
 def _kept(after: Mapping[int, Row], result: Result) -> Delivery | None:

@@ -167,6 +167,18 @@ async def attempts_of(connection: AsyncConnection, ids: Collection[int]) -> dict
     return found
 
 
+async def begin_calls(
+    connection: AsyncConnection, ids: Collection[int], provider: str, *, attempt: int, lease_until_ms: int
+) -> None:
+    """A provider is about to be asked about deliveries that were read under the lock, all for so many times."""
+    statement = (
+        update(deliveries)
+        .where(among(connection, deliveries.c.id, ids))
+        .values(status=Status.CALLING, reason=None, attempts=attempt, provider=provider, lease_until_ms=lease_until_ms)
+    )
+    await connection.execute(statement)
+
+
 async def begin_attempts(connection: AsyncConnection, attempts: Sequence[Attempt]) -> None:
     """Writes down attempts before they are made."""
     if attempts:

@@ -46,7 +46,7 @@ async def until(done: Callable[[], bool], timeout_s: float = 10) -> None:
 
 async def quick(seconds: float) -> None:
     """A sleep for periods of seconds."""
-    await asyncio.sleep(min(seconds, 0.02))
+    await asyncio.sleep(min(seconds, 0.02 if seconds < 1 else 0.2))
 
 
 @asynccontextmanager

@@ -71,6 +71,19 @@ def test_in_other_languages(language: str, sentence: str) -> None:
     assert said("price crosses above 2500", language) == sentence
 
 
+@pytest.mark.parametrize(
+    ("language", "condition", "sentence"),
+    [
+        ("mr", "price crosses above vwap", "RELIANCE सरासरी भावाच्या वर जातो"),
+        ("mr", "price < year_low", "RELIANCE 52 आठवड्यांतील नीचांकाच्या खाली आहे"),
+        ("gu", "price inside low..high", "RELIANCE લોથી હાઈની રેન્જમાં છે"),
+        ("kn", "price crosses vwap", "RELIANCE ಸರಾಸರಿ ಬೆಲೆಯನ್ನು ದಾಟುತ್ತದೆ"),
+    ],
+)
+def test_nouns_and_their_endings_are_one_word(language: str, condition: str, sentence: str) -> None:
+    assert said(condition, language) == sentence
+
+
 def test_indices_are_in_points() -> None:
     assert said("price > 24000", symbol="NIFTY 50") == "NIFTY 50 is above 24,000"
     assert said("NFO:NIFTY26DECFUT.price - NSE:NIFTY 50.price > 80").endswith("is above 80")
@@ -84,7 +97,7 @@ def placeholders(text: str) -> set[str]:
 
 def leaves(language: Sentences) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name in Sentences.__struct_fields__:
+    for name in set(Sentences.__struct_fields__) - {"joins"}:
         value = getattr(language, name)
         entries = value.items() if isinstance(value, dict) else [("", value)]
         for key, one in entries:
@@ -118,6 +131,16 @@ def test_every_sentence_is_in_its_script(language: str) -> None:
         assert not re.search(rf"[^\x00-\x7f\u200c\u200d\u0964{SCRIPTS[language]}]", plain), name
         if name.startswith("figures"):
             assert re.search(f"[{SCRIPTS[language]}]", plain), name
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_join_is_of_a_noun_that_is_said_and_makes_fewer_words(language: str) -> None:
+    figures = sentences()[language].figures.values()
+    for apart, joined in sentences()[language].joins:
+        noun, _, ending = apart.strip().rpartition(" ")
+        assert any(figure.endswith(noun) for figure in figures), apart
+        assert ending
+        assert joined.count(" ") < apart.count(" "), apart
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

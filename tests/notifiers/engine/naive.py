@@ -4,17 +4,17 @@ For each moment of a rule, its whole tree is worked out anew from the list of al
 shared with the engine but the structs that go in and out. Only what the property tests make is covered: see there.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from notifiers.alerts.alert import Baseline, Frequency, Options, Rearm
+from notifiers.alerts.alert import Baseline, Frequency, Rearm
 from notifiers.conditions import tree as t
 from notifiers.engine.samples import Bar, Firing, Rule, Source
-from schemas.market import IST, PRICE_SCALE, MarketState, Tick
+from schemas.market import IST, PRICE_SCALE, Tick
 
 PRICES = {"price", "open", "high", "low", "close", "bid", "ask", "change", "spread", "average_price"}
 EDGES = (t.Cross, t.Move, t.Extreme, t.Step, t.Then)
@@ -319,13 +319,10 @@ class NaiveRule:
                 return "cooldown"
             if options.frequency is Frequency.ONCE_PER_MINUTE and minute_of(at_ms) == minute_of(state.last_ms):
                 return "frequency"
-            if options.frequency is Frequency.ONCE_PER_BAR:
-                if self.bar_of(at_ms) == self.bar_of(state.last_ms):
-                    return "frequency"
-        if options.max_per_day is not None:
-            if len([one for one in state.times if day_of(one) == day_of(at_ms)]) >= options.max_per_day:
-                return "max_per_day"
-        return None
+            if options.frequency is Frequency.ONCE_PER_BAR and self.bar_of(at_ms) == self.bar_of(state.last_ms):
+                return "frequency"
+        today = [one for one in state.times if day_of(one) == day_of(at_ms)]
+        return "max_per_day" if options.max_per_day is not None and len(today) >= options.max_per_day else None
 
     def bar_of(self, time_ms: int) -> object:
         moment = datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(IST)
@@ -416,13 +413,14 @@ class NaiveRule:
     def inputs(self, moment: Moment) -> dict[str, float | None]:
         found = {}
         bars = next((n.timeframe for n in t.walk(self.rule.tree) if isinstance(n, t.Move) and n.within_bars), None)
-        for node in t.walk(self.rule.tree):
-            if isinstance(node, t.Extreme):
-                node = t.Field(name="price", exchange=node.exchange, symbol=node.symbol)
-            if not isinstance(node, t.Field | t.Indicator):
-                continue
+        for one in t.walk(self.rule.tree):
+            node = (
+                t.Field(name="price", exchange=one.exchange, symbol=one.symbol) if isinstance(one, t.Extreme) else one
+            )
             if isinstance(node, t.Field) and bars:
                 node = replace_timeframe(node, bars)
+            if not isinstance(node, t.Field | t.Indicator):
+                continue
             source = self.source_of(node)
             name = node.name if isinstance(node, t.Field) else node.text
             text = f"{name} on {source.timeframe}" if source.timeframe else name
@@ -488,31 +486,28 @@ class NaiveRule:
 
     def at(self, node: t.Condition, place: int, *, by_last: bool) -> Truth:
         self.place = place
-        match node:
-            case t.Compare() | t.Cross() | t.Channel():
-                return self.leaf(node, place, by_last=by_last)
-            case t.Extreme():
-                return self.extreme(node, place)
-            case t.Move():
-                return self.moves(node, place)
-            case t.Step():
-                return self.steps(node, place)
-            case t.And():
-                found = [self.at(one, place, by_last=by_last) for one in node.terms]
-                return False if False in found else None if None in found else True
-            case t.Or():
-                if is_level(node):
-                    found = [self.at(one, place, by_last=by_last) for one in node.terms]
-                else:
-                    found = [self.edge(one, place) for one in node.terms]
-                return True if True in found else None if None in found else False
-            case t.Not():
-                one = self.at(node.term, place, by_last=by_last)
-                return None if one is None else not one
-            case t.Hold():
-                return self.holds(node, place)
-            case t.Then():
-                return self.then(node, place)
+        if isinstance(node, t.Compare | t.Cross | t.Channel):
+            return self.leaf(node, place, by_last=by_last)
+        if isinstance(node, t.And | t.Or | t.Not):
+            return self.logic(node, place, by_last=by_last)
+        special = {
+            t.Extreme: self.extreme,
+            t.Move: self.moves,
+            t.Step: self.steps,
+            t.Hold: self.holds,
+            t.Then: self.then,
+        }
+        found: Truth = special[type(node)](node, place)  # type: ignore[operator]
+        return found
+
+    def logic(self, node: t.And | t.Or | t.Not, place: int, *, by_last: bool) -> Truth:
+        if isinstance(node, t.Not):
+            one = self.at(node.term, place, by_last=by_last)
+            return None if one is None else not one
+        mixed = isinstance(node, t.Or) and not is_level(node)
+        found = [self.edge(one, place) if mixed else self.at(one, place, by_last=by_last) for one in node.terms]
+        settles = isinstance(node, t.Or)
+        return settles if settles in found else None if None in found else not settles
 
     def edge(self, node: t.Condition, place: int) -> Truth:
         """Where an edge is needed, a level counts when it becomes true."""
@@ -703,8 +698,9 @@ class NaiveRule:
         moment, source = self.history[place], self.source_of(node)
         if moment.kind != "sample" or moment.seen is None or source_of(moment.seen.sample) != source:
             return False
-        seen, started = moment.seen, any(
-            one.seen is not None and source_of(one.seen.sample) == source for one in self.history[:place]
+        seen, started = (
+            moment.seen,
+            any(one.seen is not None and source_of(one.seen.sample) == source for one in self.history[:place]),
         )
         if started:
             mark, before_ms = seen.mark(node.which), seen.before[-1].time_ms
@@ -921,40 +917,51 @@ def replace_timeframe(node: Any, timeframe: str | None) -> Any:
 def expected(events: list[Event]) -> list[list[Firing]]:
     """What each event fires, by rule's id."""
     at = {place: (sample, number) for place, sample, number in accepted(events)}
-    seen: dict[tuple[Source, object], list[Seen]] = {}
-    living: dict[int, NaiveRule] = {}
-    views: set[tuple[Source, object]] = set()
-    answer = []
-    for place, event in enumerate(events):
+    everything = Everything()
+    return [everything.happen(event, at.get(place)) for place, event in enumerate(events)]
+
+
+class Everything:
+    """All rules that there are, and all that they have seen."""
+
+    def __init__(self) -> None:
+        self.rules: dict[int, NaiveRule] = {}
+        self.seen: dict[tuple[Source, object], list[Seen]] = {}
+
+    def happen(self, event: Event, accepted: tuple[Tick | Bar, int] | None) -> list[Firing]:
         fired: list[Firing] = []
         if isinstance(event, Put):
-            before = living.get(event.rule.id)
+            before = self.rules.get(event.rule.id)
             if before is None or before.rule.version < event.rule.version:
-                living[event.rule.id] = NaiveRule(event.rule)
-                views |= {(source, kind_of(living[event.rule.id], source)) for source in living[event.rule.id].sources}
+                self.rules[event.rule.id] = NaiveRule(event.rule)
         elif isinstance(event, Drop):
-            living.pop(event.rule, None)
+            self.rules.pop(event.rule, None)
         elif isinstance(event, Advance):
-            for rule in living.values():
-                fired += rule.advance(event.now_ms, event.now_ms, newest_of(rule, seen))
-                rule.state.over |= rule.rule.expires_at_ms is not None and rule.rule.expires_at_ms <= event.now_ms
-            fired.sort(key=lambda one: (one.at_ms, one.rule))
-        elif place in at:
-            sample, number = at[place]
-            source = source_of(sample)
-            grown: dict[tuple[Source, object], Seen] = {}
-            for rule in living.values():
-                if source not in rule.sources or not rule.sees(sample):
-                    continue
-                key = (source, kind_of(rule, source))
-                grown.setdefault(key, Seen(sample, number, list(seen.get(key, []))))
-                fired += rule.take(grown[key], newest_of(rule, seen))
-            for key, one in grown.items():
-                seen.setdefault(key, []).append(one)
-            fired.sort(key=lambda one: one.rule)
-        living = {number: rule for number, rule in living.items() if not rule.state.over}
-        answer.append(fired)
-    return answer
+            fired = self.advance(event.now_ms)
+        elif accepted is not None:
+            fired = self.take(*accepted)
+        self.rules = {number: rule for number, rule in self.rules.items() if not rule.state.over}
+        return fired
+
+    def advance(self, now_ms: int) -> list[Firing]:
+        fired = []
+        for rule in self.rules.values():
+            fired += rule.advance(now_ms, now_ms, newest_of(rule, self.seen))
+            rule.state.over |= rule.rule.expires_at_ms is not None and rule.rule.expires_at_ms <= now_ms
+        return sorted(fired, key=lambda one: (one.at_ms, one.rule))
+
+    def take(self, sample: Tick | Bar, number: int) -> list[Firing]:
+        fired, source = [], source_of(sample)
+        grown: dict[tuple[Source, object], Seen] = {}
+        for rule in self.rules.values():
+            if source not in rule.sources or not rule.sees(sample):
+                continue
+            key = (source, kind_of(rule, source))
+            grown.setdefault(key, Seen(sample, number, list(self.seen.get(key, []))))
+            fired += rule.take(grown[key], newest_of(rule, self.seen))
+        for key, one in grown.items():
+            self.seen.setdefault(key, []).append(one)
+        return sorted(fired, key=lambda one: one.rule)
 
 
 def kind_of(rule: NaiveRule, source: Source) -> object:
@@ -965,6 +972,3 @@ def kind_of(rule: NaiveRule, source: Source) -> object:
 def newest_of(rule: NaiveRule, seen: dict[tuple[Source, object], list[Seen]]) -> dict[Source, Seen]:
     found = {source: seen.get((source, kind_of(rule, source)), []) for source in rule.sources}
     return {source: rows[-1] for source, rows in found.items() if rows}
-
-
-__all__ = ["Advance", "Drop", "Event", "MarketState", "Options", "Put", "Sample", "expected", "replace"]

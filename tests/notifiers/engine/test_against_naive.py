@@ -6,7 +6,6 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifiers.alerts.alert import Rearm
 from notifiers.engine.engine import Engine
 from notifiers.engine.samples import Firing, Rule
 from schemas.market import Tick
@@ -21,30 +20,22 @@ class Database:
     rules: dict[int, Rule] = field(default_factory=dict)
     tracks: dict[str, bytes] = field(default_factory=dict)
 
-    def note(self, event: Event) -> None:
+    def note(self, event: Event, engine: Engine) -> None:
+        """What the owner does."""
         match event:
             case Put(rule):
-                before = self.rules.get(rule.id)
-                if before is None or before.version < rule.version:
+                if rule.id not in engine or self.rules[rule.id].version < rule.version:
                     self.rules[rule.id] = rule
             case Drop(number):
                 self.rules.pop(number, None)
-            case Advance(now_ms):
-                gone = [one.id for one in self.rules.values() if one.expires_at_ms and one.expires_at_ms <= now_ms]
-                for number in gone:
-                    del self.rules[number]
 
     def store(self, engine: Engine, firings: list[Firing]) -> None:
+        """What the engine does."""
+        self.rules = {number: rule for number, rule in self.rules.items() if number in engine}
         for firing in firings:
-            if firing.suppressed is not None or firing.rule not in self.rules:
-                continue
-            rule = self.rules[firing.rule]
-            if firing.ended or rule.options.rearm is Rearm.MANUAL:
-                del self.rules[firing.rule]
-            else:
-                self.rules[firing.rule] = msgspec.structs.replace(
-                    rule, fired=firing.number, last_fired_ms=firing.at_ms
-                )
+            if firing.suppressed is None and firing.rule in self.rules:
+                rule = self.rules[firing.rule]
+                self.rules[firing.rule] = msgspec.structs.replace(rule, fired=firing.number, last_fired_ms=firing.at_ms)
         kept = engine.kept()
         self.tracks.update(kept.tracks)
         for number, state in kept.rules.items():
@@ -92,11 +83,9 @@ def test_another_engine_goes_on_as_if_nothing_had_happened(events: list[Event], 
             for old in events[max(0, place - again) : place]:
                 if isinstance(old, Sample):
                     assert happen(engine, old) == []
-        database.note(event)
+        database.note(event, engine)
         fired = happen(engine, event)
         answer.append(fired)
         database.store(engine, fired)
     uninterrupted = Engine()
     assert msgspec.json.encode(answer) == msgspec.json.encode([happen(uninterrupted, event) for event in events])
-
-

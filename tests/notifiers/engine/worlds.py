@@ -42,7 +42,9 @@ _numbers = st.builds(lambda level: t.Number(value=level), levels)
 _ops = st.sampled_from([">", ">=", "<", "<=", "=="])
 _directions = st.sampled_from(["above", "below", "any"])
 _volumes = st.builds(
-    lambda op, level: t.Compare(left=t.Field(name="volume"), op=op, right=t.Number(value=level)), _ops, st.integers(0, 5)
+    lambda op, level: t.Compare(left=t.Field(name="volume"), op=op, right=t.Number(value=level)),
+    _ops,
+    st.integers(0, 5),
 )
 _changes = st.builds(
     lambda op, level: t.Compare(left=t.Field(name="change_percent"), op=op, right=t.Number(value=level)),
@@ -93,9 +95,7 @@ moves = st.builds(
     st.sampled_from([1, 3, 60]),
 )
 moves_in_bars = st.builds(
-    lambda amount, way, bars: t.Move(
-        value=PRICE, amount=amount, direction=way, within_bars=bars, timeframe="1m"
-    ),
+    lambda amount, way, bars: t.Move(value=PRICE, amount=amount, direction=way, within_bars=bars, timeframe="1m"),
     st.integers(1, 4),
     st.sampled_from(["up", "down", "any"]),
     st.integers(1, 3),

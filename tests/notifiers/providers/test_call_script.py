@@ -27,7 +27,7 @@ def test_every_occasion_is_said_in_every_language_without_figures(language: str,
 def test_an_alert_is_said_in_marathi() -> None:
     assert SCRIPTS.of(phone_job(Way.VOICE, language="mr")).words == (
         "नमस्कार. Tickhub कडून हा अलर्ट कॉल आहे. RELIANCE दोन हजार पाचशे रुपयांच्या वर जातो. "
-        "किंमत दोन हजार पाचशे दहा रुपये आणि पन्नास पैसे आहे. वेळ: सकाळी दहा वाजून पंधरा मिनिटांनी."
+        "भाव दोन हजार पाचशे दहा रुपये आणि पन्नास पैसे आहे. वेळ: सकाळी दहा वाजून पंधरा मिनिटांनी."
     )
 
 
