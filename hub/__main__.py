@@ -54,8 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
+_DESCRIPTIONS = {
+    "alerts": "Watches prices and fires alerts. With --backtest: tries conditions on a recording instead.",
+    "notifiers": "Delivers what alerts fire. With --redrive: queues dead deliveries again instead.",
+}
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tickhub", description="Real-time market data over WebSocket.")
+    parser = argparse.ArgumentParser(
+        prog="tickhub", description="Real-time market data over WebSocket, and alerts on it."
+    )
     parser.set_defaults(command=_run, roles=ROLES)
     commands = parser.add_subparsers(title="commands", metavar="", description="Without one, all roles run.")
     for role, does in (
@@ -64,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         ("alerts", "what prices fire"),
         ("notifiers", "deliveries by mail, SMS, voice, push, webhook and socket"),
     ):
-        one = commands.add_parser(role, help=f"run one role: {does}")
+        one = commands.add_parser(role, help=f"run one role: {does}", description=_DESCRIPTIONS.get(role))
         one.set_defaults(command=_run, roles=(role,))
         if role == "feeds":
             one.add_argument(
@@ -109,10 +117,14 @@ def _add_backtest(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         action="append",
         default=[],
-        help='what to try, such as "price crosses above 2500"; without any, all active alerts of the database',
+        help='what to try, such as "price crosses above 2500"; may be given several times; '
+        "without any, all active alerts of the database are tried",
     )
     parser.add_argument(
-        "--frequency", choices=[str(one) for one in Frequency], default="every", help="how often it may fire"
+        "--frequency",
+        choices=[str(one) for one in Frequency],
+        default="every",
+        help="how often it may fire; every time by default",
     )
 
 

@@ -45,6 +45,7 @@ class AlertGround(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     correspondence: Correspondence
     engine: AsyncEngine
+    alerts: Alerts
     broker: Broker
     names: ChannelNames
     instruments: Callable[[], Instruments]
@@ -61,8 +62,6 @@ class AlertsHttp:
         """Reads files: blocks for some milliseconds."""
         correspondence, engine = ground.correspondence, ground.engine
         self._ground = ground
-        self._alerts = Alerts(engine, wall=time.time)
-        self._alerts.on_changed.append(lambda _: correspondence.alert_bell.ring())
         self._history = History(engine, wall=time.time, on_deliveries=correspondence.delivery_bell.ring)
         self._market = AlertMarket(
             broker=ground.broker,
@@ -106,7 +105,7 @@ class AlertsHttp:
             await ground.limits.take(Rule.FAILURES, f"test {user}", quota=TESTS)
 
         return AlertsApi(
-            alerts=self._alerts,
+            alerts=ground.alerts,
             history=self._history,
             deliveries=correspondence.deliveries,
             market=self._market,

@@ -79,6 +79,7 @@ from hub.sockets.asyncapi import asyncapi
 from hub.sockets.connections import Connections
 from hub.sockets.live import ConnectionsAsked, ConnectionsHere, Ended, Ending, LiveConnections
 from hub.standing import Standing
+from notifiers.alerts.store import Alerts
 from schemas.durations import Seconds
 from schemas.settings import Settings
 
@@ -156,6 +157,8 @@ class HttpApi:
             broker_lag_s=ground.broker_lag_s,
             fleet=self.fleet,
         )
+        self._alerts = Alerts(ground.engine, wall=time.time)
+        self._alerts.on_changed.append(lambda _: ground.correspondence.alert_bell.ring())
         self._people = self._make_people()
         self._housekeeping = Housekeeping(
             self._people.challenges.purge,
@@ -163,7 +166,7 @@ class HttpApi:
             lambda: ground.keys.purge(int(time.time()) - KEYS_SHOWN_S),
         )
         self._logins = Logins(self._people)
-        self._alerts = self._make_alerts()
+        self._about_alerts = self._make_alerts()
         self.endpoints = self._make_endpoints()
 
     @property
@@ -199,7 +202,7 @@ class HttpApi:
     async def drain(self, within_s: Seconds) -> None:
         """Send the mail that waits, and let go of what lies outside."""
         await self._post.drain(within_s)
-        await self._alerts.close()
+        await self._about_alerts.close()
 
     def apply_limits(self, section: LimitsSection) -> None:
         """Take over limits that were set at run time."""
@@ -239,6 +242,7 @@ class HttpApi:
             announce=ground.standing.announce,
             revoke=ground.standing.revoke,
             revoke_user=self._revoke_user,
+            delete_alerts=self._alerts.delete_all,
         )
 
     def _make_endpoints(self) -> list[Endpoint]:
@@ -261,7 +265,7 @@ class HttpApi:
             PlansApi(self._ground.plans),
             UsageApi(permissions=self._ground.permissions, allowance=self._http_limits.look, sockets=self._sockets_of),
             *self._admin_apis(),
-            self._alerts,
+            self._about_alerts,
         ]
         return [endpoint for api in apis for endpoint in api.endpoints]
 
@@ -272,6 +276,7 @@ class HttpApi:
                 settings=ground.settings,
                 correspondence=ground.correspondence,
                 engine=ground.engine,
+                alerts=self._alerts,
                 broker=ground.broker,
                 names=ground.names,
                 instruments=ground.instruments,

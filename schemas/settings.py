@@ -381,7 +381,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             PHONE,
             kinds.TEXT,
-            "The Twilio account. Empty: SMS go to files in `DATA_DIR/outbox`.",
+            "The Twilio account. Empty: SMS and calls go to files in `DATA_DIR/outbox`.",
         ),
     ]
     twilio_auth_token: Annotated[

@@ -59,6 +59,7 @@ class People(msgspec.Struct, frozen=True, kw_only=True):
     announce: Callable[[Iterable[Revocation]], Awaitable[None]]
     revoke: Callable[[Identity], Awaitable[Revocation]]
     revoke_user: Callable[[str], Awaitable[None]]
+    delete_alerts: Callable[[str], Awaitable[object]]
 
     async def account(self, call: Call) -> Account:
         """The caller's account. Raises CommandError NOT_FOUND where the token belongs to none here."""
@@ -160,4 +161,5 @@ class People(msgspec.Struct, frozen=True, kw_only=True):
         await self.announce(await self.sessions.end_all(account.id, "deleted"))
         await self.announce(await self.keys.revoke_all(account.id))
         await self.revoke_user(account.id)
+        await self.delete_alerts(account.id)
         await self.accounts.delete(account.id)

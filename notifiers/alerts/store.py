@@ -160,6 +160,17 @@ class Alerts:
             await self._write(connection, before, {"status": Status.DELETED.value, "state": None})
         self._ring(before.shard)
 
+    async def delete_all(self, user: str) -> int:
+        """Marks all of a user's alerts as deleted; says how many."""
+        now_ms = self._now_ms()
+        deleting = update(alerts).where(_rows.user_id == user, _KEPT).returning(_rows.shard, _rows.id)
+        async with writing(self._engine) as connection:
+            marked = deleting.values(status=Status.DELETED.value, state=None, updated_at_ms=now_ms)
+            gone = [(row.shard, row.id) for row in await connection.execute(marked)]
+            await tell(connection, gone, now_ms)
+        self._ring(*(shard for shard, _ in gone))
+        return len(gone)
+
     async def pause(self, alert_id: int, user: str) -> Alert:
         """Watches an active alert no longer, for the time being.
 

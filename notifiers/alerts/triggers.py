@@ -59,7 +59,7 @@ class Triggers:
         try:
             while mine.outcome is None:
                 async with self._turns:
-                    if mine in self._waiting:
+                    while mine in self._waiting:
                         await self._write_waiting()
                 await mine.left.wait()
         finally:

@@ -4,7 +4,9 @@ import base64
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from schemas.tables import alerts
 from tests.hub.live import Hub
 from tests.hub.people import Person
 
@@ -149,6 +151,8 @@ async def test_what_is_neither_browser_nor_app_is_refused(asha: Person, body: ob
 
 
 async def test_who_leaves_is_gone(hub: Hub, asha: Person) -> None:
+    alert = {"symbol": "TCS", "condition": "price > 1"}
+    assert (await asha.ask("POST", "alerts", alert)).status == 201
     assert (await asha.ask("DELETE", "users/me", {"password": "wrong-Tram-81"})).status == 403
     async with hub.client(query=f"?token={asha.tokens['access_token']}") as client:
         assert (await asha.ask("DELETE", "users/me", {"password": asha.password})).status == 200
@@ -156,4 +160,6 @@ async def test_who_leaves_is_gone(hub: Hub, asha: Person) -> None:
     assert (await asha.ask("GET", "users/me")).status == 401
     assert (await asha.refresh()).status == 401
     assert (await asha.login()).status == 401
+    async with hub.engine.connect() as connection:
+        assert await connection.scalar(select(alerts.c.status)) == "deleted"
     assert (await Person(hub).register()).status == 201

@@ -47,6 +47,17 @@ async def test_a_strangers_alert_is_not_there(store: Alerts) -> None:
         assert refused.value.code is ErrorCode.NOT_FOUND
 
 
+async def test_all_of_a_users_alerts_are_deleted_and_nobody_elses(store: Alerts, engine: AsyncEngine) -> None:
+    mine = [await store.create(draft(), limit=9) for _ in range(3)]
+    other = await store.create(draft(user="8"), limit=9)
+    before = len(await changed(engine))
+    assert await store.delete_all("7") == 3
+    assert sorted(alert_id for _, alert_id in (await changed(engine))[before:]) == [one.id for one in mine]
+    assert (await store.listed("7"))[1] == 0
+    assert await store.get(other.id, "8") == other
+    assert await store.delete_all("7") == 0
+
+
 async def test_of_many_made_at_once_no_more_than_the_limit_are(store: Alerts) -> None:
     made = await asyncio.gather(*(store.create(draft(), limit=3) for _ in range(10)), return_exceptions=True)
 
