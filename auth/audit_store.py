@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.audit_chain import GENESIS, Entry, seal
 from schemas.durations import Seconds
-from schemas.storage import database_errors
+from schemas.storage import begun, database_errors
 from schemas.tables import audit, audit_anchors
 
 TIMEOUT_S: Seconds = 5.0
@@ -79,7 +79,7 @@ class AuditStore:
         nothing is written twice.
         """
         with database_errors():
-            async with asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
+            async with asyncio.timeout(TIMEOUT_S), begun(self._engine) as connection:
                 await _lock(connection)
                 if batch.last is not None and await _is_there(connection, batch.last):
                     return
@@ -92,7 +92,7 @@ class AuditStore:
         moved = {"last_id": last.id, "hash": last.hash, "pruned_at": at}
         rows, anchors = audit.c, audit_anchors.c
         with database_errors():
-            async with asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
+            async with asyncio.timeout(TIMEOUT_S), begun(self._engine) as connection:
                 await _lock(connection)
                 done = await connection.execute(delete(audit).where(rows.level == level, rows.id <= last.id))
                 if not done.rowcount:  # another process was quicker

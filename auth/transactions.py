@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schemas.durations import Seconds
 from schemas.errors import TickhubError
-from schemas.storage import database_errors, for_reading
+from schemas.storage import begun, database_errors, for_reading
 
 TIMEOUT_S: Seconds = 5.0
 """From asking for a connection to the commit."""
@@ -35,7 +35,7 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """
     with database_errors():
         try:
-            async with asyncio.timeout(TIMEOUT_S), engine.begin() as connection:
+            async with asyncio.timeout(TIMEOUT_S), begun(engine) as connection:
                 yield connection
         except IntegrityError as exc:
             raise ConstraintBroken from exc

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from channels.broker import Clock
 from schemas.durations import Seconds
 from schemas.errors import Unavailable
-from schemas.storage import database_errors
+from schemas.storage import begun, database_errors
 from schemas.tables import configuration
 
 TIMEOUT_S: Seconds = 5.0
@@ -81,7 +81,7 @@ class Configuration:
         """False where another process has inserted one of the keys meanwhile; then nothing has changed."""
         with database_errors():
             try:
-                async with asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
+                async with asyncio.timeout(TIMEOUT_S), begun(self._engine) as connection:
                     await connection.execute(delete(configuration).where(configuration.c.key.in_(keys)))
                     if rows:
                         await connection.execute(insert(configuration).values(rows))
@@ -106,14 +106,14 @@ class Configuration:
     async def _update(self, key: str, fields: dict[str, object]) -> bool:
         statement = update(configuration).where(configuration.c.key == key).values(fields)
         with database_errors():
-            async with asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
+            async with asyncio.timeout(TIMEOUT_S), begun(self._engine) as connection:
                 return bool((await connection.execute(statement)).rowcount)
 
     async def _insert(self, key: str, fields: dict[str, object]) -> bool:
         """False where another process was quicker."""
         with database_errors():
             try:
-                async with asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
+                async with asyncio.timeout(TIMEOUT_S), begun(self._engine) as connection:
                     await connection.execute(insert(configuration).values(key=key, **fields))
             except IntegrityError:
                 return False

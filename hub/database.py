@@ -59,18 +59,23 @@ _PRAGMAS = (
 
 _USED_AT = "used_at"
 
-_SESSION = f"""
+_SESSION = """
     SELECT set_config('synchronous_commit', 'on', false)
     WHERE current_setting('synchronous_commit') IN ('off', 'local');
-    SELECT set_config(name, '{COMMAND_TIMEOUT_S:g}s', false)
-    FROM unnest(ARRAY['idle_in_transaction_session_timeout', 'statement_timeout']) AS name
-    WHERE current_setting(name) = '0'
+    SELECT set_config(name, value, false)
+    FROM (VALUES ('idle_in_transaction_session_timeout', '10s'), ('transaction_timeout', '30s')) AS limits(name, value)
+    WHERE current_setting(name, true) = '0'
 """
 """What was committed survives the server's crash, even on a server that was told to be quick rather than safe.
 
-A process that freezes in the middle of a transaction, or whose machine is gone, keeps its locks for no longer than a
-command may take: others wait for them. Between two messages about one statement only `statement_timeout` counts.
+A process that freezes in the middle of a transaction keeps others waiting for its locks no longer than this. The first
+limit doesn't count between two messages about one statement, where the second does, from PostgreSQL 17 on; none of our
+transactions may last longer.
 """
+_NO_LIMIT = (
+    "SELECT set_config('transaction_timeout', '0', true) WHERE current_setting('transaction_timeout', true) <> '0'"
+)
+"""For migrations, as long as they take."""
 
 
 def engine_for(database_url: str, data_dir: Path) -> AsyncEngine:
@@ -275,6 +280,7 @@ async def _lock(connection: AsyncConnection) -> None:
     """Have the migration to ourselves until the transaction ends. SQLite's BEGIN IMMEDIATE has seen to it already."""
     if connection.dialect.name != "postgresql":
         return
+    await connection.execute(text(_NO_LIMIT))
     async with asyncio.timeout(MIGRATION_WAIT_S):
         ask = text("SELECT pg_try_advisory_xact_lock(:key)")
         while not await connection.scalar(ask, {"key": MIGRATION_LOCK}):  # noqa: ASYNC110 - another process lets go

@@ -1,12 +1,14 @@
 """What a failing database looks like to everyone above it: one error, with a text that gives nothing away."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from schemas.errors import Unavailable
 
@@ -24,6 +26,24 @@ def for_reading(engine: AsyncEngine) -> AsyncEngine:
     if engine.dialect.name == "postgresql":
         return engine.execution_options(isolation_level="AUTOCOMMIT")
     return engine.execution_options(sqlite_begin="DEFERRED")
+
+
+_turns: WeakKeyDictionary[AsyncEngine, asyncio.Lock] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def begun(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction that writes, committed at the end of the block. Cancelling is safe, and undoes it.
+
+    SQLite has one writer at a time, and who waits there looks again and again without a place in a queue: many writers
+    of one process would starve some. Here they take turns, first come first served.
+    """
+    if engine.dialect.name != "sqlite":
+        async with engine.begin() as connection:
+            yield connection
+        return
+    async with _turns.setdefault(engine, asyncio.Lock()), engine.begin() as connection:
+        yield connection
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Watched(msgspec.Struct, frozen=True):
 async def eventually(true: Callable[[], Awaitable[object]], within_s: float = 20.0) -> None:
     """Returns once `true()` holds of other processes' doing. Raises TimeoutError."""
     async with asyncio.timeout(within_s):
-        while not await true():
+        while not await true():  # noqa: ASYNC110 - other processes have no event for tests
             await asyncio.sleep(_POLL_S)
 
 
@@ -196,7 +196,8 @@ class Estate:
         """By delivery: of how many attempts the outcome was not known, for a while or for good."""
         query = (
             "SELECT d.id, count(*) FROM deliveries d JOIN delivery_attempts a ON a.delivery_id = d.id"
-            " WHERE d.channel = $1 AND (a.state IN ('unknown', 'untaken') OR a.state = 'taken' AND a.reason IS NOT NULL) GROUP BY d.id"
+            " WHERE d.channel = $1 AND (a.state IN ('unknown', 'untaken')"
+            " OR a.state = 'taken' AND a.reason IS NOT NULL) GROUP BY d.id"
         )
         return Counter({row[0]: row[1] for row in await self.rows(query, channel)})
 
@@ -211,13 +212,16 @@ class Estate:
         await asyncio.gather(*(asyncio.to_thread(one.kill) for one in victims))
 
     async def freeze_holding_locks(self, process: HubProcess) -> None:
-        """SIGSTOP, within a transaction; the process must be about to write."""
-        query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND client_port = ANY($1)"
+        """SIGSTOP, between two statements of a transaction; the process must be about to write."""
+        query = (
+            "SELECT count(*) FILTER (WHERE state = 'idle in transaction') > 0 AND"
+            " count(*) FILTER (WHERE state = 'active') = 0 FROM pg_stat_activity WHERE client_port = ANY($1)"
+        )
         async with asyncio.timeout(20):
             while True:
                 process.pause()
                 ports = [one.laddr.port for one in psutil.Process(process.pid).net_connections("tcp")]
-                if await self.count(query, ports):
+                if (await self.rows(query, ports))[0][0]:
                     return
                 process.resume()
                 await asyncio.sleep(_POLL_S / 10)

@@ -118,13 +118,12 @@ async def four_processes(world: World, environ: dict[str, str]) -> AsyncIterator
     for process in processes:
         process.environ["PUBLIC_URL"] = web.url
     try:
-        for process in processes:
-            await asyncio.to_thread(process.start)
+        await asyncio.gather(*(asyncio.to_thread(process.start) for process in processes))
         for process in processes:
             await until(lambda process=process: "broker.listening" in process.log(), LONG_S)
         yield
+        await asyncio.gather(*(asyncio.to_thread(process.stop) for process in processes))
         for process in processes:
-            await asyncio.to_thread(process.stop)
             assert "Traceback" not in process.log(), process.log()
     finally:
         for process in processes:

@@ -23,7 +23,7 @@ from feeds.candles.bars import Bar
 from schemas.durations import Seconds
 from schemas.errors import Unavailable
 from schemas.market import IST
-from schemas.storage import database_errors
+from schemas.storage import begun, database_errors
 from schemas.tables import candles
 
 log = logging.getLogger("tickhub.feeds.candles.history")
@@ -226,7 +226,7 @@ class CandleHistory:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
         with database_errors():
-            async with asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
+            async with asyncio.timeout(TIMEOUT_S), begun(self._engine) as connection:
                 yield connection
 
 

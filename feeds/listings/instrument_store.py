@@ -17,7 +17,7 @@ from feeds.instruments import Instrument, Kind, Listing
 from feeds.listings.instrument_changes import Changes, Key, Known, changes, token_changes
 from feeds.listings.masters.naming import key_of
 from schemas.durations import Seconds
-from schemas.storage import database_errors
+from schemas.storage import begun, database_errors
 from schemas.tables import instruments, masters, vendor_tokens
 
 UPDATE_TIMEOUT_S: Seconds = 120.0
@@ -43,7 +43,7 @@ class InstrumentStore:
         new one; what has expired, or what no vendor lists any more, is closed. Two processes may do so at once.
         """
         with database_errors():
-            async with asyncio.timeout(UPDATE_TIMEOUT_S), self._engine.begin() as connection:
+            async with asyncio.timeout(UPDATE_TIMEOUT_S), begun(self._engine) as connection:
                 await _lock(connection)
                 known = {key_of(row.instrument): row async for row in _known(connection)}
                 todo = await asyncio.to_thread(changes, known, listings, day)

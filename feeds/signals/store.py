@@ -18,7 +18,7 @@ from feeds.signals.rules import SignalType
 from feeds.signals.signal import Draft, Outcome, Signal, Source, Status, check
 from schemas.durations import Seconds
 from schemas.errors import CommandError, ErrorCode
-from schemas.storage import database_errors, for_reading
+from schemas.storage import begun, database_errors, for_reading
 from schemas.tables import signals
 
 TIMEOUT_S: Seconds = 10.0
@@ -210,7 +210,7 @@ class SignalStore:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
+        async with asyncio.timeout(TIMEOUT_S), begun(self._engine) as connection:
             yield connection
 
 

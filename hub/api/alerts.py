@@ -51,6 +51,7 @@ from notifiers.alerts.alert import Alert, Options, Status, Way
 from notifiers.alerts.history import History
 from notifiers.alerts.store import Alerts, Changes, Draft, Wanted
 from notifiers.outbox.deliveries import Deliveries
+from notifiers.outbox.delivery import Kind
 from schemas.errors import CommandError, ErrorCode
 from schemas.phrases import Phrase
 
@@ -174,8 +175,9 @@ class AlertsApi:
         found, total = await self._deliveries.of_alert(
             alert.id, limit=query.limit, offset=(query.page - 1) * query.limit
         )
-        now_ms = self._now_ms()
-        items = [delivery_view(one) for one in found if not alert.delay_s or one.delivery.due_at_ms <= now_ms]
+        newest_ms = self._now_ms() - alert.delay_s * 1000
+        shown = [one for one in found if one.delivery.kind is Kind.TEST or one.delivery.created_at_ms <= newest_ms]
+        items = [delivery_view(one) for one in shown]
         return DeliveryPage(items=items, total=total, page=query.page, limit=query.limit)
 
     async def preview(self, call: Call, body: PreviewBody) -> Preview:

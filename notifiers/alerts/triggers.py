@@ -15,7 +15,7 @@ from notifiers.alerts.shards import Lost, Tenure
 from notifiers.alerts.writing import Batch, Committed, held, write
 from schemas.durations import Seconds
 from schemas.errors import Unavailable
-from schemas.storage import database_errors
+from schemas.storage import begun, database_errors
 
 TIMEOUT_S: Seconds = 120.0
 """Of one commit: thousands may fire at once, and after an outage all that has waited. Each statement has less."""
@@ -107,7 +107,7 @@ class Triggers:
 
     async def _write(self, taken: Sequence[_Waiting]) -> None:
         with database_errors():
-            async with asyncio.timeout(TIMEOUT_S), self._engine.begin() as connection:
+            async with asyncio.timeout(TIMEOUT_S), begun(self._engine) as connection:
                 ours = await held(connection, [one.tenure for one in taken])
                 said = {one.tenure: one.batch for one in taken if one.tenure in ours}
                 done = await write(connection, said, int(self._wall() * 1000)) if said else {}

@@ -309,3 +309,15 @@ async def test_readers_share_sqlite_while_somebody_writes(tmp_path: Path) -> Non
         assert plain.execute("SELECT count(*) FROM revocations").fetchone() == (1,)
     plain.close()
     await engine.dispose()
+
+
+async def test_who_freezes_in_the_middle_of_a_transaction_loses_its_locks_before_long(postgres_url: str) -> None:
+    engine = engine_for(postgres_url, Path())
+    await migrate(engine)
+    async with engine.connect() as connection:
+        limits = "SELECT name, setting FROM pg_settings WHERE name IN ('transaction_timeout', :idle)"
+        idle = "idle_in_transaction_session_timeout"
+        found = {row.name: row.setting for row in await connection.execute(text(limits), {"idle": idle})}
+    await engine.dispose()
+    assert found.pop(idle) == "10000"
+    assert set(found.values()) <= {"30000"}  # servers before 17 have none

@@ -1,9 +1,14 @@
+import asyncio
+
 import pytest
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from schemas.errors import Unavailable
-from schemas.storage import database_errors
+from schemas.storage import begun, database_errors
+from schemas.tables import configuration
 
 STATEMENT = "INSERT INTO users VALUES (?)"
 
@@ -38,3 +43,20 @@ def test_an_outage_further_down_is_passed_on_as_it_is() -> None:
     with pytest.raises(Unavailable) as caught, database_errors():
         raise below
     assert caught.value is below
+
+
+async def test_many_writers_at_once_all_get_their_turn(engine: AsyncEngine) -> None:
+    order: list[int] = []
+
+    async def write(number: int) -> None:
+        async with begun(engine) as connection:
+            key = f"k{number}"
+            await connection.execute(insert(configuration).values(key=key, value="", updated_at=0, updated_by=""))
+            order.append(number)
+
+    await asyncio.gather(*(write(number) for number in range(200)))
+    assert sorted(order) == list(range(200))
+    if engine.dialect.name == "sqlite":
+        assert order == list(range(200))
+    async with engine.connect() as connection:
+        assert await connection.scalar(select(func.count()).select_from(configuration)) == 200
