@@ -240,6 +240,10 @@ class Estate:
         await self.rows("UPDATE deliveries SET lease_until_ms = 0 WHERE lease_token IS NOT NULL")
         return calling
 
+    async def let_claims_end(self) -> None:
+        """A minute goes by for what was claimed and not attempted: nobody may have heard that it was theirs."""
+        await self.rows("UPDATE deliveries SET lease_until_ms = 0 WHERE lease_token IS NOT NULL AND status = 'queued'")
+
 
 @contextlib.asynccontextmanager
 async def installed(

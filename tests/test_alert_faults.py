@@ -79,11 +79,9 @@ async def test_engines_that_are_killed_or_freeze_neither_lose_nor_double_what_fi
         await eventually(lambda: estate.count("SELECT (count(*) >= 30)::int FROM triggers"))
         await estate.kill(killed)
         await estate.freeze_holding_locks(frozen)
-        began = asyncio.get_running_loop().time()
         await rising
         await outage(estate)
         await estate.have_fired(crossings(alerts, START + 14.7), within_s=30)
-        print(f"all shards were taken over, and up to date, after {asyncio.get_running_loop().time() - began:.1f} s")
         assert len(await estate.owners()) == 1
         await rises_while_engines_come(estate, alerts, killed, frozen)
         await estate.are_all("webhook", 12 * (15 + 20 + 20), "delivered")
@@ -130,7 +128,7 @@ async def test_a_worker_that_is_killed_again_and_again_loses_nothing_and_doubles
         alerts = await watching(estate, providers.hook_url)
         letters = await corresponding(estate, LEVELS[:3])
         providers.hold()
-        await estate.walk(SYMBOLS, TOP)
+        await eventually(lambda: has_risen(estate, len(alerts) + len(letters)))
         await estate.have_fired(crossings([*alerts, *letters], TOP))
         calling = [await killed_while_it_delivers(estate, providers) for _ in range(2)]
         providers.release()
@@ -139,13 +137,19 @@ async def test_a_worker_that_is_killed_again_and_again_loses_nothing_and_doubles
         await estate.are_all("email", len(letters), "sent", within_s=30)
         await estate.are_all("sms", len(letters), "accepted", within_s=30)
         found = {channel: await counted(estate, providers, channel) for channel in ("webhook", "email", "sms")}
-        print(f"in flight at the kills: {calling}; {found}")
+        assert min(calling) > 0
         assert [one.lost for one in found.values()] == [0, 0, 0]
         assert found["sms"].doubled == 0
         assert sum(one.in_doubt for one in found.values()) <= sum(calling)
         for channel, asked in (("webhook", alerts), ("email", letters), ("sms", letters)):
             assert found[channel].doubled <= found[channel].in_doubt > 0
             assert await told_to_be_in_doubt(estate, asked, channel) == found[channel].in_doubt
+
+
+async def has_risen(estate: Estate, count: int) -> bool:
+    """The price comes again until all are watched that were made a moment ago; who has fired doesn't by that."""
+    await estate.walk(SYMBOLS, TOP)
+    return await estate.count("SELECT count(*) FROM triggers") >= count
 
 
 async def killed_while_it_delivers(estate: Estate, providers: Providers) -> int:
@@ -220,6 +224,7 @@ async def postgres_dies(estate: Estate, providers: Providers, watched: Sequence[
     await until(lambda: "alerts.uncommitted" in estate.engines[0].log())
     await asyncio.to_thread(estate.postgres.start)
     await estate.have_fired(crossings(watched, START + 10))
+    await estate.let_claims_end()
     await estate.are_all("webhook", 6 * 10, "delivered")
 
 

@@ -135,7 +135,8 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     provider_status: str | None
     cost: int
     created_at: str
-    due_at: str
+    due_at: str | None
+    """When it goes out, where it waits."""
     expires_at: str
     sent_at: str | None
     finished_at: str | None
@@ -300,7 +301,7 @@ def delivery_view(history: History) -> DeliveryView:
         provider_status=one.provider_status,
         cost=one.cost,
         created_at=ist_text(one.created_at_ms),
-        due_at=ist_text(one.due_at_ms),
+        due_at=ist_text(one.due_at_ms) if one.status is DeliveryStatus.QUEUED else None,
         expires_at=ist_text(one.expires_at_ms),
         sent_at=_moment(one.sent_at_ms),
         finished_at=_moment(one.finished_at_ms),
