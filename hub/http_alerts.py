@@ -121,7 +121,7 @@ class AlertsHttp:
         ground = self._ground
 
         async def acknowledge(link: Acknowledging) -> None:
-            await self._history.acknowledge(link.trigger, by=link.channel.value, user=link.user)
+            await ground.correspondence.deliveries.acknowledge(link.trigger, link.channel.value, user=link.user)
 
         async def edit(user: str, change: Edit) -> Preference:
             changed = await ground.preferences.edit(user, change)

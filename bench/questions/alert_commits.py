@@ -100,6 +100,9 @@ class _Nowhere:
     def follow(self, wanted: Mapping[Source, Collection[str]]) -> None:
         """The prices come by themselves."""
 
+    def repeat(self, sources: Collection[Source]) -> None:
+        """See `notifiers.alerts.runner.Samples`."""
+
 
 async def _measure(url: str, where: Path, window_s: float) -> tuple[float, list[float], float]:
     gc.set_threshold(GC_THRESHOLD, 20, 100)

@@ -26,7 +26,7 @@ _DELIVERIES = 20_000
 _BATCH = 1_000
 _AT_A_TIME = 512
 _LEAST_A_SECOND = 3_000
-_CONTENT = {"kind": "alert", "symbol": "RELIANCE", "condition": "price crosses above 2500", "price": 2500.5, "at_ms": 0}
+_CONTENT = '{"kind":"alert","symbol":"RELIANCE","condition":"price crosses above 2500","price":2500.5,"at_ms":0}'
 
 
 class _Run(NamedTuple):

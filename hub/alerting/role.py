@@ -35,8 +35,8 @@ MIGRATE_RETRY_S: Seconds = 2.0
 class AlertRole:
     """One instance of the role. The registry must be run and heard by somebody.
 
-    `on_deliveries` rings for the outbox's workers in this process, if there are any. Who changes alerts in this
-    process rings `ring`: `Alerts.on_changed.append(role.ring)`; others are heard of within a second.
+    `on_deliveries` rings for the outbox's workers. Who changes alerts has `ring` rung; what nobody rings for is found
+    within a second.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class AlertRole:
             ("alerts.demand", self.sources.tell),
         ]
 
-    def ring(self, _shard: int = 0) -> None:
+    def ring(self) -> None:
         """An alert has changed."""
         self.runner.ring()
 

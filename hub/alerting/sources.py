@@ -17,7 +17,6 @@ from channels.channel import Channel, ChannelNames
 from channels.demand import LAPSE_S, REPEAT_S, SOON_S
 from channels.registry import Registry
 from channels.shape import Update
-from channels.state import Watcher
 from notifiers.engine.samples import Bar, Source
 from schemas.durations import Seconds
 from schemas.errors import CommandError, Unavailable
@@ -88,7 +87,7 @@ class Sources:
         self._now_ms = now_ms
         self._sleep = sleep
         self._wanted: Mapping[Source, Collection[str]] = {}
-        self._heard: dict[Source, tuple[Channel, Watcher]] = {}
+        self._heard: dict[Source, tuple[Channel, _Ear]] = {}
         self._unnamed: set[Source] = set()
         self._changed = asyncio.Event()
         self._newest_ms = 0
@@ -115,6 +114,12 @@ class Sources:
                 async with asyncio.TaskGroup() as group:
                     for source in new[begin : begin + AT_ONCE]:
                         group.create_task(self._begin(source), name=f"alerts.begin.{source.text}")
+
+    def repeat(self, sources: Collection[Source]) -> None:
+        """See `notifiers.alerts.runner.Samples`."""
+        for source in sources:
+            if source in self._heard:
+                self._heard[source][1].repeat()
 
     async def tell(self) -> NoReturn:
         """Tells the feeds what is wanted: soon after it changes, and again while it lasts. Until cancelled."""
@@ -180,13 +185,19 @@ class _Ear:
         self._source = source
         self._now_ms = now_ms
         self._last = 0
+        self._payload: bytes | None = None
 
     def __call__(self, update: Update) -> None:
         number = update.number if update.number >= COUNTED else self._now_ms()
         if not self.beginning:
             number = max(number, self._last + 1)
-        self._last = number
+        self._last, self._payload = number, update.payload
         self._hear(self._source, update.payload, number)
+
+    def repeat(self) -> None:
+        """Say the newest once more, for who has only just begun to hear; to the others its number is no news."""
+        if self._payload is not None:
+            self._hear(self._source, self._payload, self._last)
 
 
 def bar_of(said: CandlePayload, source: Source, now_ms: int) -> Bar:

@@ -358,7 +358,7 @@ class AlertsApi:
 
     async def acknowledge(self, call: Call) -> Acknowledged:
         """Say that one has seen that an alert fired: what would have followed by other channels is cancelled."""
-        done = await self._history.acknowledge(_id(call, "trigger"), by="api", user=call.caller.user)
+        done = await self._deliveries.acknowledge(_id(call, "trigger"), "api", user=call.caller.user)
         return Acknowledged(acknowledged=done)
 
     # -- details ------------------------------------------------------------------------------------------------------

@@ -77,14 +77,14 @@ class Correspondence:
         self.progress = Progress(self.socket.progress)
         self.deliveries = Deliveries(engine, on_progress=self.progress.note, on_bad_address=self._suppress)
 
-    async def _suppress(self, delivery: Delivery) -> None:
+    async def _suppress(self, delivery: Delivery, reason: str) -> None:
         """Write no more to an address that a provider refuses for good."""
         found = (await self.addressees([delivery.user])).get(delivery.user)
         if found is None:
             return
         addresses = {Way.EMAIL: found.email, Way.SMS: found.phone, Way.VOICE: found.phone}
         if address := addresses.get(delivery.channel):
-            await self.suppressions.add(delivery.channel, address, delivery.reason or "refused")
+            await self.suppressions.add(delivery.channel, address, reason)
 
 
 def _publishing(broker: Broker, names: ChannelNames) -> Publish:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-from msgspec import to_builtins
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.push_subscriptions import PushSubscriptions
@@ -21,9 +20,9 @@ from hub.delivering.providers import providers_of
 from hub.metrics import Metrics
 from hub.parts import Part
 from notifiers.alerts.alert import Way
-from notifiers.alerts.asking import key_of
-from notifiers.alerts.facts import Facts
-from notifiers.outbox.delivery import Kind, NewDelivery
+from notifiers.alerts.asking import asked
+from notifiers.alerts.facts import Facts, encode
+from notifiers.outbox.delivery import Kind
 from notifiers.outbox.pace import Pace
 from notifiers.outbox.worker import Worker
 from notifiers.people.digests import Digests
@@ -38,7 +37,6 @@ from schemas.settings import Settings
 log = logging.getLogger("tickhub.hub.delivering.role")
 
 MIGRATE_RETRY_S: Seconds = 2.0
-NOTICE_LIVES_MS = 86_400_000
 
 
 class NotifierRole:
@@ -123,13 +121,14 @@ class NotifierRole:
         )
         await self._correspondence.deliveries.add(
             [
-                NewDelivery(
-                    key=key_of("webhook_disabled", endpoint.id, endpoint.failing_since_ms, way),
+                asked(
+                    *("webhook_disabled", endpoint.id, endpoint.failing_since_ms, way),
+                    trigger_id=None,
+                    alert_id=0,
                     user=endpoint.user,
                     kind=Kind.NOTICE,
-                    channel=way,
-                    content=to_builtins(facts),
-                    lives_ms=NOTICE_LIVES_MS,
+                    way=way,
+                    content=encode(facts),
                 )
                 for way in (Way.WEBSOCKET, Way.EMAIL)
             ]

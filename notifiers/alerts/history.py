@@ -6,17 +6,16 @@ Every method raises Unavailable where the database fails, and is safe to cancel:
 from collections.abc import Callable
 
 import msgspec
-from sqlalchemy import RowMapping, Update, func, select, update
+from sqlalchemy import RowMapping, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.transactions import reading, writing
 from notifiers.alerts.alert import Alert
-from notifiers.alerts.asking import add_deliveries
 from notifiers.alerts.facts import Facts, decode, encode
 from notifiers.alerts.trigger_rows import TEST, Occasion, Owned, asked_of
 from notifiers.alerts.writing import insert_triggers
 from notifiers.outbox.delivery import Kind
-from notifiers.outbox.delivery import Status as DeliveryStatus
+from notifiers.outbox.new_deliveries import insert_deliveries
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import PRICE_SCALE
 from schemas.tables import alerts, deliveries, triggers
@@ -76,21 +75,6 @@ class History:
             sent = await _first_sent(connection, [row["id"] for row in found])
         return [_trigger(row, sent.get(row["id"])) for row in found], int(total or 0)
 
-    async def acknowledge(self, trigger_id: int, *, by: str, user: str | None = None) -> bool:
-        """Notes that its owner knows of it, and calls off what would have been sent otherwise; False if noted before.
-
-        `by` is how: a channel, or `api`. Raises CommandError NOT_FOUND, with `user` also for another's.
-        """
-        now_ms = self._now_ms()
-        mine = [_rows.id == trigger_id] if user is None else [_rows.id == trigger_id, _rows.user_id == user]
-        async with writing(self._engine) as connection:
-            noted = update(triggers).where(*mine, _rows.acknowledged_at_ms.is_(None))
-            done = await connection.execute(noted.values(acknowledged_at_ms=now_ms, acknowledged_by=by))
-            if not done.rowcount and await connection.scalar(select(_rows.id).where(*mine)) is None:
-                raise CommandError(ErrorCode.NOT_FOUND, "There is no trigger {trigger}", trigger=trigger_id)
-            await connection.execute(_calling_off(trigger_id, now_ms))
-        return bool(done.rowcount)
-
     async def test(self, alert: Alert, *, price: float | None = None) -> int:
         """Sends what the alert would send if it fired now, but for escalation; the trigger's id.
 
@@ -107,29 +91,12 @@ class History:
             times = dict.fromkeys(("at_ms", "received_at_ms", "evaluated_at_ms", "enqueued_at_ms"), now_ms)
             ids = await insert_triggers(connection, [row | times])
             trigger_id = ids[alert.id, TEST, number]
-            asked = asked_of(owner, Occasion(Kind.TEST, number, trigger_id, text), now_ms)
-            await add_deliveries(connection, asked, now_ms)
+            await insert_deliveries(connection, asked_of(owner, Occasion(Kind.TEST, number, trigger_id, text)))
         self._on_deliveries()
         return trigger_id
 
     def _now_ms(self) -> int:
         return int(self._wall() * 1000)
-
-
-def _calling_off(trigger_id: int, now_ms: int) -> Update:
-    rows = deliveries.c
-    waiting = (rows.trigger_id == trigger_id, rows.unless_acknowledged.is_(True))
-    return (
-        update(deliveries)
-        .where(*waiting, rows.status == DeliveryStatus.QUEUED.value)
-        .values(
-            status=DeliveryStatus.CANCELLED.value,
-            reason="acknowledged",
-            finished_at_ms=now_ms,
-            lease_token=None,  # a worker that has claimed it and not yet begun is fenced off
-            lease_until_ms=None,
-        )
-    )
 
 
 async def _first_sent(connection: AsyncConnection, ids: list[int]) -> dict[int, int]:

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifiers.alerts.alert import Alert, Way
-from notifiers.alerts.asking import Asked, add_deliveries, key_of, priority_of
+from notifiers.alerts.asking import asked
 from notifiers.alerts.facts import Facts, encode
-from notifiers.outbox.delivery import Kind
+from notifiers.outbox.delivery import Kind, NewDelivery
+from notifiers.outbox.new_deliveries import insert_deliveries
 
 NOTICE_WAYS = frozenset({Way.EMAIL, Way.PUSH, Way.WEBHOOK})
 """By which of an alert's channels a notice goes: nobody is called, and no SMS is spent, because an alert ended."""
@@ -15,22 +16,19 @@ NOTICE_WAYS = frozenset({Way.EMAIL, Way.PUSH, Way.WEBHOOK})
 
 async def add_notices(connection: AsyncConnection, about: Sequence[Alert], reason: str, now_ms: int) -> None:
     """Asks for the deliveries, in the transaction that changes the alerts; their owners hear why."""
-    asked = [one for alert in about for one in _asked(alert, reason, now_ms)]
-    await add_deliveries(connection, asked, now_ms)
+    await insert_deliveries(connection, [one for alert in about for one in _asked(alert, reason, now_ms)])
 
 
-def _asked(alert: Alert, reason: str, now_ms: int) -> Iterator[Asked]:
+def _asked(alert: Alert, reason: str, now_ms: int) -> Iterator[NewDelivery]:
     content = encode(notice_facts(alert, reason, now_ms))
     for way in (Way.WEBSOCKET, *(one for one in alert.channels if one in NOTICE_WAYS)):
-        yield Asked(
-            key=key_of("notice", alert.id, alert.updated_at_ms, reason, way),
+        yield asked(
+            *("notice", alert.id, alert.updated_at_ms, reason, way),
             trigger_id=None,
             alert_id=alert.id,
             user=alert.user,
             kind=Kind.NOTICE,
-            channel=way,
-            priority=priority_of(way, Kind.NOTICE),
-            due_at_ms=now_ms,
+            way=way,
             content=content,
         )
 

@@ -49,6 +49,9 @@ class Samples(Protocol):
     def follow(self, wanted: Mapping[Source, Collection[str]]) -> None:
         """From now on bring exactly these sources, candles with these indicators; neither waits nor raises."""
 
+    def repeat(self, sources: Collection[Source]) -> None:
+        """Bring the newest sample of these once more, where they are heard already; neither waits nor raises."""
+
 
 class Runner:
     """The engines of this process. One task runs `run`; `wall` tells Unix seconds."""
@@ -241,9 +244,11 @@ class Runner:
             for source, indicators in run.sources.items():
                 hearers.setdefault(source, []).append(run)
                 wanted.setdefault(source, set()).update(indicators)
+        joined = [source for source, runs in hearers.items() if not set(runs) <= set(self._hearers.get(source, runs))]
         self._hearers = hearers
         if self.samples is not None:
             self.samples.follow(wanted)
+            self.samples.repeat(joined)  # a shard that has just come is to know where its sources are
 
     # -- the rest -----------------------------------------------------------------------------------------------------
 

@@ -320,6 +320,7 @@ class ShardRun:
     def _put(self, rule: Rule) -> None:
         try:
             self._engine.put(rule)
+            self._fired(self._engine.catch_up(rule.id))
         except Unsuitable as exc:  # made by another release
             log.warning("alerts.misfit", extra={"alert": rule.id, "why": str(exc)})
             self._misfits.append(rule.id)

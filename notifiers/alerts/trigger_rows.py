@@ -7,11 +7,11 @@ import msgspec
 from sqlalchemy import RowMapping
 
 from notifiers.alerts.alert import Options, Rearm, Status, Way
-from notifiers.alerts.asking import Asked, key_of, priority_of
+from notifiers.alerts.asking import asked
 from notifiers.alerts.facts import Facts, encode
 from notifiers.alerts.rows import options_of, ways_of
 from notifiers.engine.samples import Firing
-from notifiers.outbox.delivery import Kind
+from notifiers.outbox.delivery import Kind, NewDelivery
 from schemas.tables import alerts
 
 FIRED, SUPPRESSED, TEST = "fired", "suppressed", "test"
@@ -162,26 +162,22 @@ class Occasion(NamedTuple):
     content: str
 
 
-def asked_of(alert: Owned, occasion: Occasion, now_ms: int) -> Iterator[Asked]:
-    """The deliveries of a firing or test: at once by all channels, and by the steps of an escalation later.
-
-    Times are of our clock, for it is what the outbox goes by: a replayed day was long ago.
-    """
+def asked_of(alert: Owned, occasion: Occasion) -> Iterator[NewDelivery]:
+    """The deliveries of a firing or test: at once by all channels, and by the steps of an escalation later."""
     kind = occasion.kind
-    at_once = now_ms + alert.delay_s * 1000
     steps = [(way, 0, False) for way in alert.ways]
     if kind is Kind.ALERT:
         steps += [(step.channel, step.after_s, True) for step in alert.options.escalation]
     for way, after_s, later in steps:
-        yield Asked(
-            key=key_of(kind, alert.id, occasion.number, alert.user, way, after_s),
+        yield asked(
+            *(kind, alert.id, occasion.number, alert.user, way, after_s),
             trigger_id=occasion.trigger_id,
             alert_id=alert.id,
             user=alert.user,
             kind=kind,
-            channel=way,
-            priority=priority_of(way, kind, critical=alert.options.critical),
-            due_at_ms=at_once + after_s * 1000,
+            way=way,
+            critical=alert.options.critical,
+            after_ms=(alert.delay_s + after_s) * 1000,
             content=occasion.content,
             unless_acknowledged=later,
         )
@@ -192,22 +188,21 @@ def window_of(at_ms: int) -> int:
     return at_ms - at_ms % DIGEST_MS
 
 
-def digest_of(fired: Fired, count: int, trigger_id: int, now_ms: int) -> Iterator[Asked]:
+def digest_of(fired: Fired, count: int, trigger_id: int) -> Iterator[NewDelivery]:
     """The deliveries that tell of a window of a storm at its end; `fired` is the last one of it so far."""
     alert, firing = fired.alert, fired.firing
     since_ms = window_of(firing.at_ms)
     facts = msgspec.structs.replace(facts_of(firing, alert), kind=Kind.DIGEST, count=count, since_ms=since_ms)
     left_ms = since_ms + DIGEST_MS - firing.at_ms
     for way in alert.ways:
-        yield Asked(
-            key=key_of(Kind.DIGEST, alert.id, since_ms, alert.user, way),
+        yield asked(
+            *(Kind.DIGEST, alert.id, since_ms, alert.user, way),
             trigger_id=trigger_id,
             alert_id=alert.id,
             user=alert.user,
             kind=Kind.DIGEST,
-            channel=way,
-            priority=priority_of(way, Kind.DIGEST),
-            due_at_ms=now_ms + left_ms + alert.delay_s * 1000,
+            way=way,
+            after_ms=left_ms + alert.delay_s * 1000,
             content=encode(facts),
         )
 

@@ -9,7 +9,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifiers.alerts.alert import Status
-from notifiers.alerts.asking import Asked, add_deliveries
 from notifiers.alerts.facts import encode
 from notifiers.alerts.memory import keep_states, keep_tracks, settle
 from notifiers.alerts.shards import Lost, Tenure
@@ -30,7 +29,8 @@ from notifiers.alerts.trigger_rows import (
     window_of,
 )
 from notifiers.engine.samples import Firing
-from notifiers.outbox.delivery import Kind
+from notifiers.outbox.delivery import Kind, NewDelivery
+from notifiers.outbox.new_deliveries import insert_deliveries
 from schemas.tables import alert_shards, alerts, triggers
 
 _CHUNK = 5000
@@ -118,12 +118,12 @@ async def _insert(connection: AsyncConnection, valid: Sequence[Fired], now_ms: i
         if (made := ids.get((one.alert.id, one.kind, one.number))) is not None
     ]
     told = [(one, text, made) for one, text, made in fresh if one.kind == FIRED]
-    asked: list[Asked] = []
+    wanted: list[NewDelivery] = []
     for one, text, made in told:
         if not one.firing.storm:
-            asked += asked_of(one.alert, Occasion(Kind.ALERT, one.firing.number, made, text), now_ms)
-    await add_deliveries(connection, asked, now_ms)
-    await _digest(connection, [(one, made) for one, _, made in told if one.firing.storm], now_ms)
+            wanted += asked_of(one.alert, Occasion(Kind.ALERT, one.firing.number, made, text))
+    await insert_deliveries(connection, wanted)
+    await _digest(connection, [(one, made) for one, _, made in told if one.firing.storm])
     return [one for one, _, _ in fresh]
 
 
@@ -167,16 +167,16 @@ def _settled(last: Mapping[int, Fired], states: dict[int, tuple[int, bytes]]) ->
     return rows
 
 
-async def _digest(connection: AsyncConnection, storms: Sequence[tuple[Fired, int]], now_ms: int) -> None:
+async def _digest(connection: AsyncConnection, storms: Sequence[tuple[Fired, int]]) -> None:
     """One delivery for all that an alert fires in a window of a storm; while it waits, it counts on."""
     last = {(one.alert.id, window_of(one.firing.at_ms)): (one, made) for one, made in storms}
-    asked: list[Asked] = []
+    wanted: list[NewDelivery] = []
     for since_ms in {window for _, window in last}:
         counts = await _storm_counts(connection, [alert for alert, window in last if window == since_ms], since_ms)
         for alert_id, count in counts.items():
             one, made = last[alert_id, since_ms]
-            asked += digest_of(one, count, made, now_ms)
-    await add_deliveries(connection, asked, now_ms, renew_content=True)
+            wanted += digest_of(one, count, made)
+    await insert_deliveries(connection, wanted, renew_content=True)
 
 
 async def _storm_counts(connection: AsyncConnection, alert_ids: Sequence[int], since_ms: int) -> dict[int, int]:

@@ -84,7 +84,7 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     number: int
     suppressed: str | None
-    """cooldown, frequency, max_per_day, storm; None for one that fired."""
+    """cooldown, frequency, max_per_day; None for one that fired."""
     at_ms: int
     """Exchange time of the sample, or when the time went by."""
     received_ms: int

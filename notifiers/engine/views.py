@@ -141,7 +141,6 @@ class View:
 
     def _move_marks(self, tick: Tick) -> bool:
         """Whether the sample is beyond the day's marks, or the day's first."""
-        first = self.number < 0
         self._begin_day(tick.time_ms)
         if self.new_day:
             self.mark_high = self.mark_low = None
@@ -153,8 +152,8 @@ class View:
         high = price if tick.high is None or tick.high < price else tick.high
         low = price if tick.low is None or tick.low > price else tick.low
         new_high, new_low = before_high is None or high > before_high, before_low is None or low < before_low
-        self.way_high = high if new_high and high > price and not first else None
-        self.way_low = low if new_low and low < price and not first else None
+        self.way_high = high if new_high and high > price else None
+        self.way_low = low if new_low and low < price else None
         if new_high:
             self.mark_high = high
         if new_low:

@@ -42,6 +42,7 @@ from notifiers.outbox.provider import Outcome
 from notifiers.outbox.rows import attempts_of, delivery_of, free, lock, save, save_attempts
 from notifiers.outbox.sweeps import Sweeps
 from schemas.durations import Seconds
+from schemas.errors import CommandError, ErrorCode
 from schemas.tables import deliveries, provider_reports, triggers
 
 __all__ = ["Deliveries", "Redrive", "insert_deliveries"]
@@ -125,16 +126,22 @@ class Deliveries:
         self._ledger.tell([told, *unneeded] if told != row.delivery else unneeded)
         return told
 
-    async def acknowledge(self, trigger_id: int, by: str) -> None:
-        """Its owner has seen what fired: noted once, with the channel by which; what waits for that is cancelled."""
+    async def acknowledge(self, trigger_id: int, by: str, *, user: str | None = None) -> bool:
+        """Its owner has seen what fired: what waits for nobody's having seen it is cancelled. False if noted before.
+
+        `by` is how: a channel, or `api`. Raises CommandError NOT_FOUND, with `user` also for another's.
+        """
+        mine = (
+            [triggers.c.id == trigger_id] if user is None else [triggers.c.id == trigger_id, triggers.c.user_id == user]
+        )
+        noting = update(triggers).where(*mine, triggers.c.acknowledged_at_ms.is_(None))
         async with self._ledger.writing() as connection:
-            await connection.execute(
-                update(triggers)
-                .where(triggers.c.id == trigger_id, triggers.c.acknowledged_at_ms.is_(None))
-                .values(acknowledged_at_ms=NowMs(), acknowledged_by=by)
-            )
+            noted = await connection.execute(noting.values(acknowledged_at_ms=NowMs(), acknowledged_by=by))
+            if not noted.rowcount and await connection.scalar(select(triggers.c.id).where(*mine)) is None:
+                raise CommandError(ErrorCode.NOT_FOUND, "There is no trigger {trigger}", trigger=trigger_id)
             cancelled = await cancel_waiting(connection, [trigger_id], ACKNOWLEDGED)
         self._ledger.tell(cancelled)
+        return bool(noted.rowcount)
 
     async def cancel(self, alert_id: int, reason: str) -> int:
         """Cancels what of an alert no provider was asked about yet; says how many."""

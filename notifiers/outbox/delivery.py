@@ -65,7 +65,8 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     kind: Kind
     channel: Way
-    content: dict[str, Any]
+    content: str
+    """What it tells: JSON of `notifiers.alerts.facts.Facts`."""
     lives_ms: int
     after_ms: int = 0
     trigger_id: int | None = None
@@ -95,7 +96,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_ms: int
     unless_acknowledged: bool
     content: dict[str, Any]
-    """What it tells, in JSON: `notifiers.wording.messages.Facts`."""
+    """What it tells: `notifiers.alerts.facts.Facts`, as JSON has it."""
     attempts: int
     """How many there were; the last one's number."""
     provider: str | None

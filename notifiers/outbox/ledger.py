@@ -22,8 +22,9 @@ LEASE_S: Seconds = 60.0
 
 Progress: TypeAlias = Callable[[Sequence[Delivery]], None]
 """Called after each commit with what it changed, as it is now; must neither wait nor raise."""
-BadAddress: TypeAlias = Callable[[Delivery], Awaitable[None]]
-"""Called before a delivery is stored as dead for its address, perhaps more than once: to write there no more."""
+BadAddress: TypeAlias = Callable[[Delivery, str], Awaitable[None]]
+"""Called with the provider's reason before a delivery is stored as dead for its address, perhaps more than once: to
+write there no more."""
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Ledger:
         if self._on_bad_address is None or not isinstance(said, Refused):
             return
         if said.permanent and said.blame is Blame.ADDRESS:
-            await self._on_bad_address(delivery)
+            await self._on_bad_address(delivery, said.reason)
 
     def luck(self, attempts: Iterable[Attempt], *, harmless: bool = False) -> Luck:
         """What a failure after these attempts depends on besides."""

@@ -1,7 +1,7 @@
 """Asking for deliveries: by a trigger in its own transaction, or because of another delivery."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sqlalchemy import bindparam
@@ -14,7 +14,6 @@ from notifiers.outbox.delivery import Delivery, NewDelivery, Status
 from notifiers.outbox.rows import content_text
 from schemas.tables import deliveries
 
-_INSERTS: dict[str, Callable[..., Any]] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 _GIVEN = (
     "key",
     "trigger_id",
@@ -29,18 +28,27 @@ _GIVEN = (
 )
 
 
-async def insert_deliveries(connection: AsyncConnection, rows: Sequence[NewDelivery]) -> None:
+_CHUNK = 5000
+"""Rows of one statement: a server that has much to do is to manage each within its time limit."""
+
+
+async def insert_deliveries(
+    connection: AsyncConnection, asked: Iterable[NewDelivery], *, renew_content: bool = False
+) -> None:
     """Asks for deliveries in the caller's transaction; the same key asks once.
 
-    After the commit the worker's bell may be rung.
+    With `renew_content`, one that was asked for before and still waits tells the new content. After the commit the
+    worker's bell may be rung.
     """
-    if rows:
-        await connection.execute(_STATEMENTS[connection.dialect.name], list(map(_values, rows)))
+    rows = [_values(one) for one in asked]
+    statement = _STATEMENTS[connection.dialect.name, renew_content]
+    for begin in range(0, len(rows), _CHUNK):
+        await connection.execute(statement, rows[begin : begin + _CHUNK])
 
 
-_STATEMENTS = {
-    dialect: make(deliveries)
-    .values(
+def _statement(make: Callable[..., Any], *, renew_content: bool) -> Any:
+    """Times are the database's own: due and too late so long after its now."""
+    inserted = make(deliveries).values(
         {name: bindparam(name) for name in _GIVEN}
         | {
             "status": Status.QUEUED.value,
@@ -51,8 +59,19 @@ _STATEMENTS = {
             "expires_at_ms": NowMs() + bindparam("lives_ms", type_=deliveries.c.due_at_ms.type),
         }
     )
-    .on_conflict_do_nothing(index_elements=["key"])
-    for dialect, make in _INSERTS.items()
+    if not renew_content:
+        return inserted.on_conflict_do_nothing(index_elements=["key"])
+    return inserted.on_conflict_do_update(
+        index_elements=["key"],
+        set_={"content": inserted.excluded.content},
+        where=deliveries.c.status == Status.QUEUED.value,
+    )
+
+
+_STATEMENTS = {
+    (dialect, renew_content): _statement(make, renew_content=renew_content)
+    for dialect, make in (("postgresql", postgresql.insert), ("sqlite", sqlite.insert))
+    for renew_content in (False, True)
 }
 
 
@@ -67,7 +86,7 @@ def _values(row: NewDelivery) -> dict[str, object]:
         "endpoint": row.endpoint,
         "priority": row.priority,
         "unless_acknowledged": row.unless_acknowledged,
-        "content": content_text(row.content),
+        "content": row.content,
         "after_ms": min(row.after_ms, row.lives_ms),  # when it is too late, somebody is to notice
         "lives_ms": row.lives_ms,
     }
@@ -80,7 +99,7 @@ def derived(delivery: Delivery, way: Way, endpoint: str, now_ms: int) -> NewDeli
         user=delivery.user,
         kind=delivery.kind,
         channel=way,
-        content=delivery.content,
+        content=content_text(delivery.content),
         lives_ms=max(0, delivery.expires_at_ms - now_ms),
         trigger_id=delivery.trigger_id,
         alert_id=delivery.alert_id,

@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.transactions import reading, writing
-from notifiers.alerts.asking import Asked, add_deliveries, key_of, priority_of
+from notifiers.alerts.asking import asked
 from notifiers.alerts.facts import encode, of_content
 from notifiers.outbox.delivery import Delivery, Kind, Status
+from notifiers.outbox.new_deliveries import insert_deliveries
 from schemas.tables import deliveries
 
 IN_DIGEST = "in digest"
@@ -100,24 +101,22 @@ class Digests:
     async def _digest(self, first: _First, several: Sequence[Delivery], length_ms: int, now_ms: int) -> set[int]:
         """Has them told in one; of none where that is on its way already."""
         last, place = several[-1], _place(several[-1])
-        key = key_of("look-back", first.id, *place)
         async with writing(self._engine) as connection:
             count = await _counted(connection, first, place) + len(several)
             facts = structs.replace(of_content(last.content), kind=Kind.DIGEST, count=count, since_ms=first.sent_at_ms)
-            asked = Asked(
-                key=key,
+            wanted = asked(
+                *("look-back", first.id, *place),
                 trigger_id=last.trigger_id,
                 alert_id=place.alert,
                 user=last.user,
                 kind=Kind.DIGEST,
-                channel=last.channel,
+                way=last.channel,
                 endpoint=last.endpoint,
-                priority=priority_of(last.channel, Kind.DIGEST),
-                due_at_ms=first.sent_at_ms + length_ms,
+                after_ms=first.sent_at_ms + length_ms - now_ms,
                 content=encode(facts),
             )
-            await add_deliveries(connection, [asked], now_ms, renew_content=True)
-            status = await connection.scalar(select(deliveries.c.status).where(deliveries.c.key == key))
+            await insert_deliveries(connection, [wanted], renew_content=True)
+            status = await connection.scalar(select(deliveries.c.status).where(deliveries.c.key == wanted.key))
         return {one.id for one in several} if status == Status.QUEUED.value else set()
 
 

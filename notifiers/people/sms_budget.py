@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import reading, writing
 from notifiers.alerts.alert import Way
-from notifiers.alerts.asking import Asked, add_deliveries, key_of, priority_of
+from notifiers.alerts.asking import asked
 from notifiers.alerts.facts import Facts, encode
 from notifiers.outbox.delivery import Delivery, Kind
+from notifiers.outbox.new_deliveries import insert_deliveries
 from schemas.market import IST
 from schemas.tables import deliveries
 
@@ -72,22 +73,20 @@ class SmsBudget:
 
     async def _tell(self, spent: Mapping[str, Delivery], month: str) -> None:
         now_ms = int(self._wall() * 1000)
-        asked = [
-            Asked(
-                key=key_of(Kind.NOTICE, SPENT, user, month),
+        notices = [
+            asked(
+                *(Kind.NOTICE, SPENT, user, month),
                 trigger_id=None,
                 alert_id=one.alert_id or 0,
                 user=user,
                 kind=Kind.NOTICE,
-                channel=Way.WEBSOCKET,
-                priority=priority_of(Way.WEBSOCKET, Kind.NOTICE),
-                due_at_ms=now_ms,
+                way=Way.WEBSOCKET,
                 content=_notice(one, now_ms),
             )
             for user, one in spent.items()
         ]
         async with writing(self._engine) as connection:
-            await add_deliveries(connection, asked, now_ms)
+            await insert_deliveries(connection, notices)
 
 
 def _notice(delivery: Delivery, now_ms: int) -> str:

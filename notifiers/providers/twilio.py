@@ -95,7 +95,6 @@ class Twilio:
         except _BROKEN as exc:
             raise Unavailable("Twilio", type(exc).__name__) from exc
 
-
     async def check(self) -> None:
         """Asks whether the account may be used, and sends nothing. Raises Unavailable, or Refused where it may not."""
         if await self.read(self.client.api.accounts(self.client.account_sid).fetch_async()) is None:

@@ -14,6 +14,7 @@ from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, Refused
 from notifiers.outbox.delivery import Delivery, NewDelivery
 from notifiers.outbox.provider import Job, Outcome
+from notifiers.outbox.rows import content_text
 from notifiers.providers.call_script import Script, Scripts
 from notifiers.providers.files import Outbox
 from notifiers.providers.telephone import reachable
@@ -174,7 +175,7 @@ def snoozed(delivery: Delivery) -> NewDelivery:
         user=delivery.user,
         kind=delivery.kind,
         channel=delivery.channel,
-        content=delivery.content,
+        content=content_text(delivery.content),
         after_ms=SNOOZE_MS,
         lives_ms=SNOOZED_LIVES_MS,
         trigger_id=delivery.trigger_id,

@@ -70,6 +70,19 @@ async def test_the_present_price_and_all_that_follow_are_heard_until_nobody_look
     assert COUNTED < numbers[0] < numbers[1]
 
 
+async def test_the_newest_price_is_said_again_for_who_has_just_begun_to_hear() -> None:
+    ear = Ear()
+    async with floor() as room, hearing(room, ear) as sources:
+        sources.follow({TCS: ()})
+        await turns()
+        sources.repeat([TCS])  # nothing has been said
+        await say(room, "market:NSE:TCS", price=1.5)
+        await turns()
+        sources.repeat([TCS, Source("NSE", "INFY")])
+    assert [one.price for one, _ in ear.ticks] == [scaled(1.5)] * 2
+    assert ear.ticks[0][1] == ear.ticks[1][1]
+
+
 async def test_a_candle_comes_with_its_indicators_and_both_are_wanted_from_the_feeds() -> None:
     ear = Ear()
     async with floor() as room, hearing(room, ear) as sources:

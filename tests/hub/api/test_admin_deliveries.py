@@ -26,7 +26,7 @@ SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 async def dead(office: Office, key: str, reason: str = "SMTP 550", *, user: str = "7", way: Way = Way.EMAIL) -> int:
-    new = NewDelivery(key=key, user=user, kind=Kind.ALERT, channel=way, content={}, lives_ms=1000)
+    new = NewDelivery(key=key, user=user, kind=Kind.ALERT, channel=way, content="{}", lives_ms=1000)
     await office.deliveries.add([new])
     rows = deliveries.c
     died = {"status": "dead", "reason": reason, "finished_at_ms": rows.created_at_ms}
@@ -43,7 +43,7 @@ async def found(office: Office, query: str = "") -> list[int]:
 async def test_dead_deliveries_are_listed_with_their_reasons(office: Office) -> None:
     first = await dead(office, "a")
     second = await dead(office, "b", "Twilio 21211", user="8", way=Way.SMS)
-    new = NewDelivery(key="c", user="7", kind=Kind.ALERT, channel=Way.PUSH, content={}, lives_ms=1000)
+    new = NewDelivery(key="c", user="7", kind=Kind.ALERT, channel=Way.PUSH, content="{}", lives_ms=1000)
     await office.deliveries.add([new])
     assert await found(office) == [second, first]
     assert await found(office, "?user=7") == [first]

@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 from xml.etree import ElementTree as ET
 
 import httpx2
-import msgspec
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hub.api.twilio import MAX_FORM_BYTES, START_WORDS, STOP_WORDS, TwilioApi
 from hub.database import engine_for, migrate
 from notifiers.alerts.alert import Way
+from notifiers.alerts.facts import encode
 from notifiers.outbox.attempts import Result
 from notifiers.outbox.deliveries import Deliveries
 from notifiers.outbox.delivery import Delivery, Status
@@ -72,8 +72,7 @@ class Hub:
 
     async def calling(self, way: Way, language: str = "mr", **others: Any) -> Claimed:
         """A delivery whose attempt is written down."""
-        content = msgspec.to_builtins(facts_of(language=language))
-        return await calling(self.store, channel=way, content=content, **others)
+        return await calling(self.store, channel=way, content=encode(facts_of(language=language)), **others)
 
     async def sent(self, way: Way, language: str = "mr", **others: Any) -> Delivery:
         """A delivery that Twilio has accepted."""

@@ -24,11 +24,16 @@ class Market:
         self.runner = runner
         self.wanted: Mapping[Source, Collection[str]] = {}
         self.number = 0
+        self.repeated: list[Source] = []
         runner.samples = self
 
     def follow(self, wanted: Mapping[Source, Collection[str]]) -> None:
         """See `notifiers.alerts.runner.Samples`."""
         self.wanted = wanted
+
+    def repeat(self, sources: Collection[Source]) -> None:
+        """See `notifiers.alerts.runner.Samples`."""
+        self.repeated += sources
 
     def say(self, price: float, *, symbol: str = "TCS", number: int | None = None) -> None:
         """One tick, a second after the last one."""

@@ -92,6 +92,7 @@ def test_a_late_sample_does_not_undo_what_has_held_for_long_enough() -> None:
     scene.put(t.Hold(term=over(100), seconds=10))
     scene.tick(101, 0)
     assert len(scene.advance(10)) == 1
+    scene.move()
     assert scene.tick(101, 8) == []
     assert scene.advance(20) == []
 
@@ -190,6 +191,17 @@ def test_a_spread_crosses_between_two_samples_of_the_rule() -> None:
     scene.tick(98, symbol="B", counted=1)
     (firing,) = scene.tick(103)
     assert (firing.previous, firing.current, firing.gap) == (2.0, 5.0, False)
+
+
+def test_what_another_instrument_leaves_out_is_missing_in_another_engine_too() -> None:
+    scene = Scene()
+    scene.put(over(5, t.Arithmetic(op="-", left=PRICE, right=t.Field(name="bid", exchange="NSE", symbol="B"))))
+    scene.tick(90)
+    scene.tick(1, symbol="B", counted=1, bid=90)
+    scene.tick(1, symbol="B", counted=2)
+    scene.move()
+    assert scene.tick(100) == []
+    assert len(scene.tick(1, symbol="B", counted=3, bid=90)) == 1
 
 
 def test_a_division_by_zero_is_missing() -> None:

@@ -7,7 +7,7 @@ from notifiers.conditions import tree as t
 from notifiers.engine.compiling import Unsuitable
 from notifiers.engine.engine import Engine
 from notifiers.engine.samples import Source
-from tests.notifiers.engine.scenes import OPENS_MS, PRICE, Scene, above, over, under
+from tests.notifiers.engine.scenes import OPENS_MS, PRICE, Scene, above, baseline, over, under
 
 A, B = Source("NSE", "A"), Source("NSE", "B")
 
@@ -23,6 +23,24 @@ def test_a_sample_whose_number_is_not_above_the_last_one_is_no_news() -> None:
     assert scene.tick(101, counted=4) == []
     assert len(scene.tick(101, counted=6)) == 1
     assert (scene.engine.counters.old, scene.engine.counters.accepted) == (2, 2)
+
+
+def test_a_rule_that_is_read_late_catches_up_with_what_came_after_its_baseline() -> None:
+    scene = Scene()
+    scene.put(above(500), 1)
+    scene.tick(100, counted=11)
+    scene.tick(121, counted=12)
+    scene.put(above(110), 2, baseline=baseline(100, 1, counted=11))
+    scene.put(above(130), 3, baseline=baseline(100, 1, counted=11))
+    scene.put(above(110), 4, baseline=baseline(121, 2, counted=12))
+    scene.put(above(110), 5)
+    assert [[one.rule for one in scene.engine.catch_up(number)] for number in (1, 2, 3, 4, 5, 6)] == [
+        [], [2], [], [], [], [],
+    ]  # fmt: skip
+    assert scene.tick(122, counted=13) == []
+    assert [one.rule for one in scene.tick(131, counted=14)] == [3]
+    scene.tick(100, counted=15)
+    assert [one.rule for one in scene.tick(121, counted=16)] == [2, 4, 5]
 
 
 def test_a_sample_from_before_the_last_one_is_dropped() -> None:
@@ -174,6 +192,15 @@ def test_little_is_kept_of_a_plain_rule() -> None:
     scene.put(above(100))
     scene.tick(99)
     assert len(scene.engine.kept().rules[1]) == 1
+
+
+def test_each_part_of_a_rule_that_begins_is_kept() -> None:
+    scene = Scene()
+    scene.put(t.Or(terms=tuple(above(100, t.Field(name=name)) for name in ("bid", "ask"))))
+    scene.tick(1)
+    scene.engine.kept()
+    scene.tick(1, bid=99)
+    assert list(scene.engine.kept().rules) == [1]
 
 
 def test_of_some_sources_only_what_hangs_together_with_them_is_kept() -> None:

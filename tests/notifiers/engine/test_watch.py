@@ -53,6 +53,12 @@ def test_an_edge_that_has_to_recover_does_so_at_the_next_sample_without_it() -> 
     assert scene.prices(100, 101, 102, 102, 103) == [1, 4]
 
 
+def test_a_crossing_either_way_recovers_at_the_next_sample_although_no_level_is_near() -> None:
+    scene = Scene()
+    scene.put(t.Cross(left=PRICE, right=number(100)), rearm=Rearm.RECOVER)
+    assert scene.prices(99, 101, 99, 98, 101, 102, 99) == [1, 4, 6]
+
+
 @pytest.mark.parametrize(
     ("tree", "prices", "fires"),
     [
@@ -230,6 +236,14 @@ def test_waiting_goes_on_in_another_engine() -> None:
     scene.tick(101)
     scene.move()
     assert scene.prices(102, 99, 101) == [2]
+
+
+def test_waiting_for_the_end_of_a_wick_goes_on_in_another_engine() -> None:
+    scene = Scene()
+    scene.put(over(105), initially="wait", baseline=baseline(106, high=106))
+    assert scene.tick(99, high=107) == []
+    scene.move()
+    assert scene.prices(99, 106, high=107) == [1]
 
 
 def test_what_opens_beyond_a_level_has_crossed_it_unless_the_day_begins_anew() -> None:

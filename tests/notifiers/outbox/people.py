@@ -26,7 +26,7 @@ Answer = Outcome | Refused | Unavailable | OutcomeUnknown | Exception
 
 def new(key: str = "", **others: Any) -> NewDelivery:
     """A delivery that is due at once and lives for an hour."""
-    given = {"user": "u1", "kind": Kind.ALERT, "channel": Way.SMS, "content": {"n": 1}, "lives_ms": 3_600_000}
+    given = {"user": "u1", "kind": Kind.ALERT, "channel": Way.SMS, "content": '{"n":1}', "lives_ms": 3_600_000}
     return NewDelivery(key=key or f"k{next(_numbers)}", **(given | others))
 
 

@@ -223,16 +223,16 @@ async def test_a_result_that_is_repeated_counts_once(store: Deliveries) -> None:
 
 
 async def test_a_bad_address_is_told_before_it_is_stored(engine: AsyncEngine) -> None:
-    bad: list[tuple[int, Status]] = []
+    bad: list[tuple[int, str, Status]] = []
 
-    async def on_bad_address(delivery: Delivery) -> None:
-        bad.append((delivery.id, (await now(store, delivery.id)).status))
+    async def on_bad_address(delivery: Delivery, reason: str) -> None:
+        bad.append((delivery.id, reason, (await now(store, delivery.id)).status))
 
     store = Deliveries(engine, on_bad_address=on_bad_address)
     claimed = await calling(store)
     await said(store, claimed, Refused("21614", permanent=True, blame=Blame.ADDRESS))
     await said(store, await calling(store), Refused("21617", permanent=True))
-    assert bad == [(claimed.delivery.id, Status.CALLING)]
+    assert bad == [(claimed.delivery.id, "21614", Status.CALLING)]
 
 
 async def test_many_are_stored_together(store: Deliveries) -> None:

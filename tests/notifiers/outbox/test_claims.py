@@ -12,7 +12,7 @@ from tests.notifiers.outbox.people import begun, claimed_one, new, now, time_pas
 
 
 async def test_the_same_key_asks_for_one_delivery(store: Deliveries) -> None:
-    await store.add([new("a", content={"n": 1}), new("a", content={"n": 2})])
+    await store.add([new("a", content='{"n":1}'), new("a", content='{"n":2}')])
     await store.add([new("a"), new("b")])
     assert [one.delivery.key for one in await store.claims.claim(Way.SMS, 10)] == ["a", "b"]
 
@@ -91,7 +91,7 @@ async def test_a_hold_beyond_the_deadline_keeps_it_or_lets_it_pass(store: Delive
 
 @pytest.mark.parametrize("verdict", [Skip("suppressed"), Instead(Way.EMAIL, "quiet hours")])
 async def test_what_is_skipped_is_final_and_may_go_by_another_channel(store: Deliveries, verdict: Verdict) -> None:
-    await store.add([new("a", content={"n": 7}, priority=2, alert_id=5)])
+    await store.add([new("a", content='{"n":7}', priority=2, alert_id=5)])
     claimed = await claimed_one(store)
     await store.claims.judge([(claimed, verdict)])
     await store.claims.judge([(claimed, verdict)])  # as after a commit that was not heard of

@@ -160,8 +160,8 @@ async def test_an_acknowledgement_cancels_what_waits_for_none(store: Deliveries,
             new("other", after_ms=60_000, unless_acknowledged=True),
         ]
     )
-    await store.acknowledge(trigger_id, "web")
-    await store.acknowledge(trigger_id, "voice")
+    assert await store.acknowledge(trigger_id, "web")
+    assert not await store.acknowledge(trigger_id, "voice")
     found = {one.delivery.key: one.delivery for one in await store.of_trigger(trigger_id)}
     assert {key: one.status for key, one in found.items()} == {
         "now": Status.QUEUED,

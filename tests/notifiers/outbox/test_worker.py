@@ -102,7 +102,7 @@ async def test_each_delivery_goes_to_its_provider_once(store: Deliveries, news: 
 
 async def test_a_job_says_what_its_provider_needs(store: Deliveries, news: News) -> None:
     provider = CueProvider()
-    await store.add([new("a", content={"n": 1}), new("b", content={"language": "mr"})])
+    await store.add([new("a", content='{"n":1}'), new("b", content='{"language":"mr"}')])
     async with working(store, provider):
         await news.until(Status.ACCEPTED, count=2)
     first, second = sorted(provider.jobs, key=lambda job: job.delivery.key)
