@@ -8,10 +8,14 @@ is counted, and must stand in the history of its delivery.
 import asyncio
 from collections.abc import Sequence
 
+import pytest
+
 from tests.alert_estate import START, Estate, Watched, eventually, installed
 from tests.alert_providers import Counted, Providers, providing
 from tests.hub.live import HubProcess, until
 from tests.servers import PostgresServer, RedisServer
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
 SYMBOLS = [f"FAULT{number}" for number in range(12)]
 TRADERS = ["asha", "ravi", "meera", "kiran", "tara", "dev"]
