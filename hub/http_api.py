@@ -80,6 +80,7 @@ from hub.sockets.connections import Connections
 from hub.sockets.live import ConnectionsAsked, ConnectionsHere, Ended, Ending, LiveConnections
 from hub.standing import Standing
 from notifiers.alerts.store import Alerts
+from notifiers.people.sms_budget import SmsBudget
 from schemas.durations import Seconds
 from schemas.settings import Settings
 
@@ -263,7 +264,13 @@ class HttpApi:
             UsersApi(people),
             KeysApi(keys=self._ground.keys, audit=audit, revoke=self._ground.standing.announce),
             PlansApi(self._ground.plans),
-            UsageApi(permissions=self._ground.permissions, allowance=self._http_limits.look, sockets=self._sockets_of),
+            UsageApi(
+                permissions=self._ground.permissions,
+                allowance=self._http_limits.look,
+                sockets=self._sockets_of,
+                alerts=self._alerts.count_active,
+                sms=SmsBudget(self._ground.engine).used,
+            ),
             *self._admin_apis(),
             self._about_alerts,
         ]

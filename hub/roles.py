@@ -4,8 +4,11 @@ feeds ──► broker ──► registry ──► web: sockets
 └──────► alerts ──► database ──► notifiers ──► providers
 """
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,6 +24,7 @@ from channels.registry import Registry
 from feeds.configuration import Configuration
 from feeds.instruments import SIMULATED, Instruments, synthetic
 from feeds.listings.directory import directory_of
+from hub import database
 from hub.alerting.role import AlertRole
 from hub.delivering.correspondence import Correspondence
 from hub.delivering.role import NotifierRole
@@ -29,7 +33,13 @@ from hub.instances.doorbell import Doorbell
 from hub.instances.runtime import Runtime
 from hub.parts import Part
 from hub.web import Web
+from schemas.durations import Seconds
+from schemas.errors import Unavailable
 from schemas.settings import Settings
+
+log = logging.getLogger("tickhub.hub.roles")
+
+MIGRATE_RETRY_S: Seconds = 2.0
 
 ROLES = ("web", "feeds", "alerts", "notifiers")
 
@@ -86,6 +96,8 @@ class Roles:
             ("bell.alerts", self.alert_bell.run),
             ("bell.deliveries", self.delivery_bell.run),
         ]
+        if {"alerts", "notifiers"}.intersection(roles):
+            self.parts.append(("migrate", self._migrate))
         if {"web", "notifiers"}.intersection(roles):
             self._add_correspondence(roles)
         if "feeds" in roles:
@@ -103,6 +115,17 @@ class Roles:
         await self.feeds.open()
         if self.web is not None and self.feeds.replayed:
             self.web.instruments = directory_of([*self.web.instruments, *self.feeds.replayed])
+
+    async def _migrate(self) -> NoReturn:
+        """Bring the tables up to date once there is a database."""
+        while True:
+            try:
+                await database.migrate(self._shared.engine)
+            except Unavailable as exc:
+                log.warning("roles.without_database", extra={"why": exc.why})
+                await asyncio.sleep(MIGRATE_RETRY_S)
+            else:
+                await asyncio.Event().wait()
 
     # -- making -------------------------------------------------------------------------------------------------------
 

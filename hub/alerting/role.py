@@ -5,31 +5,24 @@
 Several processes share the shards by leases in the database; one that dies is replaced within seconds.
 """
 
-import asyncio
 import logging
 import time
 import uuid
 from collections.abc import Callable
-from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from channels.broker import Broker
 from channels.channel import ChannelNames
 from channels.registry import Registry
-from hub import database
 from hub.alerting.sources import Sources, SteadyClock
 from hub.metrics import Metrics
 from hub.parts import Part
 from notifiers.alerts.runner import Runner
 from notifiers.alerts.shards import Shards
 from notifiers.alerts.triggers import Triggers
-from schemas.durations import Seconds
-from schemas.errors import Unavailable
 
 log = logging.getLogger("tickhub.hub.alerting.role")
-
-MIGRATE_RETRY_S: Seconds = 2.0
 
 
 class AlertRole:
@@ -49,7 +42,6 @@ class AlertRole:
         on_deliveries: Callable[[], None] = lambda: None,
     ) -> None:
         clock = SteadyClock()
-        self._database = engine
         shards = Shards(engine, owner=uuid.uuid4().hex)
         triggers = Triggers(engine, wall=time.time, on_deliveries=on_deliveries)
         self.runner = Runner(engine, shards, triggers)
@@ -60,7 +52,6 @@ class AlertRole:
     def parts(self) -> list[Part]:
         """What runs in every process of the role."""
         return [
-            ("alerts.migrate", self._migrate),
             ("alerts.run", self.runner.run),
             ("alerts.sources", self.sources.run),
             ("alerts.demand", self.sources.tell),
@@ -89,14 +80,3 @@ class AlertRole:
         metrics.counter("alerts_commit_seconds", "Time spent on them.", lambda: tally.commit_seconds)
         metrics.counter("alerts_shards_lost", "Shards that another engine took.", lambda: tally.lost)
         metrics.counter("alerts_restarts", "Shards begun anew since too much waited.", lambda: tally.restarts)
-
-    async def _migrate(self) -> NoReturn:
-        """Bring the tables up to date once there is a database."""
-        while True:
-            try:
-                await database.migrate(self._database)
-            except Unavailable as exc:
-                log.warning("alerts.without_database", extra={"why": exc.why})
-                await asyncio.sleep(MIGRATE_RETRY_S)
-            else:
-                await asyncio.Event().wait()

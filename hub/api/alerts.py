@@ -251,19 +251,21 @@ class AlertsApi:
         What is not named stays. With another instrument, condition or options it begins anew.
         """
         before = await self._one(call)
-        changes = await self._changes(call.caller, before, body)
+        changes, warnings = _said(body), await self._warnings(call.caller, before, body)
+        if not body.is_about_words:
+            changes = structs.replace(changes, **await self._anew(call.caller, before, body))
         after = await self._alerts.update(before.id, before.user, changes, expected_version=body.version)
         self._record(call, "alert.changed", after.id)
-        warnings: tuple[Phrase, ...] = ()
-        if body.channels is not UNSET or body.escalation is not UNSET:
-            warnings = await self._channels.check(call.caller, after.channels, after.options)
         return self._shown(call, after, warnings)
 
-    async def _changes(self, caller: Identity, before: Alert, body: AlertChangesBody) -> Changes:
-        said = _said(body)
-        if not body.is_about_words:
-            said = structs.replace(said, **await self._anew(caller, before, body))
-        return said
+    async def _warnings(self, caller: Identity, before: Alert, body: AlertChangesBody) -> Sequence[Phrase]:
+        """What there is to say of other channels."""
+        if body.channels is UNSET and body.escalation is UNSET:
+            return ()
+        return await self._channels.check(caller, self._ways(before, body), body.applied_to(before.options))
+
+    def _ways(self, before: Alert, body: AlertChangesBody) -> tuple[Way, ...]:
+        return before.channels if body.channels is UNSET else self._conditions.ways(body.channels, None)
 
     async def _anew(self, caller: Identity, before: Alert, body: AlertChangesBody) -> dict[str, Any]:
         """What has to be looked at again where more has changed than what the alert says."""
@@ -272,9 +274,6 @@ class AlertsApi:
         said = before.tree if body.condition is UNSET else body.condition
         read = self._conditions.read(said, None, channel, options, in_bars=body.timeframe is not UNSET)
         watched = await self._market.watch(caller, channel, read)
-        ways = before.channels if body.channels is UNSET else self._conditions.ways(body.channels, None)
-        if body.channels is not UNSET or body.escalation is not UNSET:
-            await self._channels.check(caller, ways, options)
         exchange, symbol = _place(channel)
         return {
             "exchange": exchange,
@@ -282,7 +281,7 @@ class AlertsApi:
             "condition": read.text,
             "tree": read.tree,
             "options": options,
-            "channels": ways,
+            "channels": self._ways(before, body),
             "baseline": await self._market.baseline(channel),
             "delay_s": watched.delay_s,
             "expires_at_ms": self._end_after(before, body, watched),

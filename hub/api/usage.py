@@ -30,13 +30,21 @@ class UsageView(msgspec.Struct, frozen=True, kw_only=True):
     sockets_limit: int
     channels_limit: int
     """Of one socket."""
+    alerts: int
+    """Active ones."""
     alerts_limit: int
+    sms: int
+    """Parts of SMS sent this month."""
     sms_limit: int
     """A month."""
 
 
 class UsageApi:
-    """The route of usage. `allowance` looks at the bearer's requests; `sockets` counts theirs on all instances."""
+    """The route of usage.
+
+    `allowance` looks at the bearer's requests; `sockets` counts theirs on all instances, `alerts` their active ones,
+    `sms` the parts of this month.
+    """
 
     def __init__(
         self,
@@ -44,10 +52,14 @@ class UsageApi:
         permissions: Permissions,
         allowance: Callable[[Identity], Awaitable[Allowance]],
         sockets: Callable[[str], Awaitable[int]],
+        alerts: Callable[[str], Awaitable[int]],
+        sms: Callable[[str], Awaitable[int]],
     ) -> None:
         self._permissions = permissions
         self._allowance = allowance
         self._sockets = sockets
+        self._alerts = alerts
+        self._sms = sms
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -71,6 +83,8 @@ class UsageApi:
             sockets=await self._sockets(caller.user),
             sockets_limit=self._permissions.connections(caller),
             channels_limit=self._permissions.channels(caller),
+            alerts=await self._alerts(caller.user),
             alerts_limit=rules.alerts,
+            sms=await self._sms(caller.user),
             sms_limit=rules.sms_per_month,
         )

@@ -4,17 +4,14 @@ bell, or a second ──► worker ──► gates: what its owner wants ──�
                          └──► progress, on `alerts:<user>`
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import NoReturn
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.push_subscriptions import PushSubscriptions
 from channels.broker import Broker
-from hub import database
 from hub.delivering.correspondence import Correspondence
 from hub.delivering.providers import providers_of
 from hub.metrics import Metrics
@@ -31,12 +28,9 @@ from notifiers.people.sms_budget import SmsBudget
 from notifiers.people.webhook_endpoints import WebhookEndpoint
 from notifiers.providers.promotional_hours import PromotionalHours
 from schemas.durations import Seconds
-from schemas.errors import Unavailable
 from schemas.settings import Settings
 
 log = logging.getLogger("tickhub.hub.delivering.role")
-
-MIGRATE_RETRY_S: Seconds = 2.0
 
 
 class NotifierRole:
@@ -46,7 +40,6 @@ class NotifierRole:
         self, settings: Settings, *, engine: AsyncEngine, broker: Broker, correspondence: Correspondence
     ) -> None:
         """Reads files: blocks for some milliseconds. Raises SettingsError."""
-        self._engine = engine
         self._subscriptions = PushSubscriptions(engine, wall=time.time)
         self._correspondence = correspondence
         providers = providers_of(
@@ -60,14 +53,13 @@ class NotifierRole:
             suppressions=correspondence.suppressions,
             budget=SmsBudget(engine),
             digests=Digests(engine),
+            hours=None if correspondence.dlt is None else PromotionalHours(correspondence.dlt, wall=time.time),
         )
-        wishes, *other_gates = gates.gates
-        hours = [] if correspondence.dlt is None else [PromotionalHours(correspondence.dlt, wall=time.time)]
         calls = [one.name for one in providers[Way.VOICE]]
         self.worker = Worker(
             correspondence.deliveries,
             providers,
-            gates=(wishes, *hours, *other_gates),
+            gates=gates.gates,
             addressees_of=correspondence.addressees,
             endpoints_of=self._endpoints_of,
             token_of=correspondence.tokens.sign,
@@ -77,7 +69,7 @@ class NotifierRole:
     @property
     def parts(self) -> list[Part]:
         """What runs in every process of the role."""
-        return [("notifiers.migrate", self._migrate), ("notifiers.worker", self.worker.run)]
+        return [("notifiers.worker", self.worker.run)]
 
     def ring(self) -> None:
         """There is something to deliver."""
@@ -133,14 +125,3 @@ class NotifierRole:
                 for way in (Way.WEBSOCKET, Way.EMAIL)
             ]
         )
-
-    async def _migrate(self) -> NoReturn:
-        """Bring the tables up to date once there is a database."""
-        while True:
-            try:
-                await database.migrate(self._engine)
-            except Unavailable as exc:
-                log.warning("notifiers.without_database", extra={"why": exc.why})
-                await asyncio.sleep(MIGRATE_RETRY_S)
-            else:
-                await asyncio.Event().wait()

@@ -21,11 +21,6 @@ LATER_PRIORITY = 5
 """Of digests and notices."""
 
 
-def life_ms(way: Way) -> int:
-    """For how long after it is due a delivery makes sense. A voice that calls an hour late is no help."""
-    return _LIFE_MS[way]
-
-
 def key_of(*parts: object) -> str:
     """The unique key of what the parts tell apart."""
     return sha256("|".join(map(str, parts)).encode()).hexdigest()

@@ -210,17 +210,6 @@ class Alerts:
         self._ring(before.shard)
         return after
 
-    async def disable(self, alert_id: int, reason: str) -> bool:
-        """Ends an active or paused alert for a reason, which its owner is told; False where it has ended already.
-
-        `reason` is a word that `notifiers.wording` knows: instrument_ended, corporate_action, misfit.
-        """
-        now_ms = self._now_ms()
-        async with writing(self._engine) as connection:
-            ended = await end(connection, [alert_id], Status.DISABLED, reason, now_ms)
-        self._ring(*(one.shard for one in ended))
-        return bool(ended)
-
     async def _write(self, connection: AsyncConnection, before: Alert, values: dict[str, Any]) -> Alert:
         now_ms = self._now_ms()
         changed = update(alerts).where(_rows.id == before.id).values(updated_at_ms=now_ms, **values).returning(*SHOWN)

@@ -26,8 +26,6 @@ INTERNAL_ERROR = "internal error"
 AFTER_ERROR_MS = 60_000
 RETRY_S: Seconds = 1.0
 
-Spawn = Callable[[Sequence[tuple[Claimed, Addressee]], Route], None]
-
 
 class People:
     """Who and what stands between a delivery and its providers."""

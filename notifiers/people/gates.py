@@ -43,8 +43,11 @@ class PersonalGates:
         suppressions: Suppressions,
         budget: SmsBudget,
         digests: Digests,
+        hours: Gate | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """`hours` holds what may not be sent at any time of the day."""
+        self._hours = () if hours is None else (hours,)
         self._addressees = addressees
         self._suppressions = suppressions
         self._budget = budget
@@ -55,7 +58,7 @@ class PersonalGates:
     @property
     def gates(self) -> Sequence[Gate]:
         """For the worker: what costs nothing first, what counts what is sent last."""
-        return (self.wishes, self.addresses, self.quiet_hours, self.digest, self.sms_budget)
+        return (self.wishes, *self._hours, self.addresses, self.quiet_hours, self.digest, self.sms_budget)
 
     async def wishes(self, deliveries: Sequence[Delivery], _: Mapping[str, Addressee]) -> Verdicts:
         """Skips what its owner has switched off, or unsubscribed from."""

@@ -51,7 +51,7 @@ class NotReachable(TickhubError):
 
 
 class Outward:
-    """Asks what URLs of users' say. One for all of a process; connections are kept for a while."""
+    """Asks what URLs of users' say. Connections are kept for a while; who makes one closes it."""
 
     def __init__(self, tls: ssl.SSLContext, reach: Reach, *, timeout_s: Seconds = TIMEOUT_S) -> None:
         self._tls = tls

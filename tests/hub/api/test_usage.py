@@ -16,6 +16,7 @@ async def test_usage_counts_requests_and_sockets(tmp_path: Path) -> None:
         assert 0 < used["requests"]["resets_in_s"] <= 900
         assert (used["plan"], used["sockets"], used["sockets_limit"]) == ("pro", 2, 0)
         assert (used["channels_limit"], used["alerts_limit"], used["sms_limit"]) == (3000, 500, 500)
+        assert (used["alerts"], used["sms"]) == (0, 0)
         assert (await hub.get("/api/v1/users/usage", **PRO)).data["requests"]["remaining"] == 48
 
 

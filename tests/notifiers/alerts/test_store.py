@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from auth.transactions import writing
 from notifiers.alerts.alert import Baseline, Frequency, Options, Status, Way
 from notifiers.alerts.rows import shard_of
-from notifiers.alerts.store import Alerts, Changes, Wanted
+from notifiers.alerts.store import Alerts, Changes, Wanted, end
 from schemas.errors import CommandError, ErrorCode
 from schemas.tables import alert_changes, alerts, deliveries
 from tests.notifiers.alerts.stored import crossing, draft, now_s
@@ -137,8 +138,10 @@ async def test_a_deleted_alert_is_gone_for_everyone_but_stays_a_row(store: Alert
 async def test_who_disables_an_alert_tells_its_owner_once(store: Alerts, engine: AsyncEngine) -> None:
     made = await store.create(draft(channels=(Way.EMAIL, Way.SMS)), limit=1)
 
-    assert await store.disable(made.id, "instrument_ended")
-    assert not await store.disable(made.id, "instrument_ended")
+    for again in (False, True):
+        async with writing(engine) as connection:
+            ended = await end(connection, [made.id], Status.DISABLED, "instrument_ended", int(now_s() * 1000))
+        assert bool(ended) is not again
 
     after = await store.get(made.id, "7")
     assert (after.status, after.status_reason) == (Status.DISABLED, "instrument_ended")
