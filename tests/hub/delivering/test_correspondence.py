@@ -27,7 +27,7 @@ async def test_a_mailbox_that_does_not_exist_gets_no_second_letter(tmp_path: Pat
             await trader.data("POST", f"alerts/{alert['id']}/test", {})
 
             async with asyncio.timeout(10):
-                while (await trader.deliveries(alert))["email"]["status"] != "dead":
+                while (await trader.deliveries(alert))["email"]["status"] != "dead":  # noqa: ASYNC110 - the worker's doing
                     await asyncio.sleep(0.02)
             async with hub.engine.connect() as connection:
                 found = await connection.execute(select(suppressions.c.channel, suppressions.c.reason))
