@@ -27,8 +27,9 @@ from hub.feeding.sources import SOURCES
 from hub.post import OUTBOX
 from hub.process import EXIT_OK, EXIT_SETTINGS, Process, environment, names_of, secret_of
 from hub.roles import ROLES, broker_of
-from notifiers.alerts.alert import Frequency, Way
+from notifiers.conditions.options import Frequency
 from notifiers.outbox.deliveries import Deliveries, Redrive
+from notifiers.way import Way
 from schemas.durations import parse_duration
 from schemas.errors import CommandError, SettingsError, Unavailable
 from schemas.settings import Settings, load

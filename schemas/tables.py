@@ -405,8 +405,9 @@ alerts = Table(
 """Alerts, those that were deleted too: they are only marked, since what fired refers to them.
 
 `condition` is the canonical text of `tree` (JSON of `notifiers.conditions.tree`), `options` JSON of
-`notifiers.alerts.alert.Options`, `channels` a JSON list. `version` grows with every change of its owner's. `state` is
-the engine's own, and so are `fired` (how often) and `last_fired_ms`. `delay_s`: as late as its owner's prices are.
+`notifiers.conditions.options.Options`, `channels` a JSON list. `version` grows where it begins anew, with another
+condition or other options. `state` is the engine's own, and so are `fired` (how often) and `last_fired_ms`. `delay_s`:
+as late as its owner's prices are.
 """
 
 alert_changes = Table(

@@ -20,8 +20,8 @@ import pytest
 
 from hub.alerting.indicators import CatalogueReader
 from hub.api.alert_bodies import AlertBody
-from notifiers.alerts.alert import Options
 from notifiers.conditions.checking import Checked, check, check_text
+from notifiers.conditions.options import Options
 from notifiers.conditions.plain import plain
 from notifiers.conditions.tree import Condition
 from notifiers.conditions.words import words

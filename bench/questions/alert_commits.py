@@ -15,14 +15,15 @@ from bench.questions.asking import Options, say
 from bench.report import Answer
 from hub.database import engine_for, migrate
 from hub.process import GC_THRESHOLD
-from notifiers.alerts.alert import Frequency, Way
-from notifiers.alerts.alert import Options as AlertOptions
 from notifiers.alerts.rows import json_text, shard_of
 from notifiers.alerts.runner import Runner
 from notifiers.alerts.shards import Shards, Tenure
 from notifiers.alerts.triggers import Batch, Committed, Triggers
+from notifiers.conditions.options import Frequency
+from notifiers.conditions.options import Options as AlertOptions
 from notifiers.conditions.tree import Cross, Field, Number, encode
 from notifiers.engine.samples import Source
+from notifiers.way import Way
 from schemas.market import Tick, scaled
 from schemas.tables import alerts
 from tests.servers import PostgresServer, ServerError, close_reaper

@@ -14,8 +14,8 @@ import msgspec
 
 from bench.questions.asking import Options, say
 from bench.report import Answer
-from notifiers.alerts.alert import Baseline, Frequency
-from notifiers.alerts.alert import Options as AlertOptions
+from notifiers.conditions.options import Baseline, Frequency
+from notifiers.conditions.options import Options as AlertOptions
 from notifiers.conditions.tree import Compare, Condition, Cross, Field, Move, Number
 from notifiers.engine.engine import Engine
 from notifiers.engine.samples import Rule

@@ -14,12 +14,12 @@ import uvloop
 from bench.questions.asking import Options, say
 from bench.report import Answer
 from hub.database import engine_for, migrate
-from notifiers.alerts.alert import Way
 from notifiers.outbox.deliveries import Deliveries
 from notifiers.outbox.delivery import Delivery, Kind, NewDelivery, Status
 from notifiers.outbox.gates import Verdict
 from notifiers.outbox.provider import Addressee, Job, Outcome
 from notifiers.outbox.worker import Worker
+from notifiers.way import Way
 from tests.servers import PostgresServer, ServerError, close_reaper
 
 _DELIVERIES = 20_000

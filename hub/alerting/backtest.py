@@ -27,9 +27,10 @@ from feeds.replay.player import AS_FAST_AS_POSSIBLE, ReplayFeed
 from hub.alerting.indicators import CatalogueReader
 from hub.feeding.hours import FeedHours
 from hub.feeding.sources import SOURCES
-from notifiers.alerts.alert import SHARDS, Frequency, Options
+from notifiers.alerts.alert import SHARDS
 from notifiers.alerts.rules import rules_of
 from notifiers.conditions.checking import check_text
+from notifiers.conditions.options import Frequency, Options
 from notifiers.conditions.text import text as condition_text
 from notifiers.engine.engine import Engine
 from notifiers.engine.samples import Bar, Firing, Rule, Source

@@ -10,9 +10,9 @@ from auth.audit import Event, Level
 from hub.api.alert_views import DeliveryView, delivery_view
 from hub.api.trail import event
 from hub.http.endpoint import Access, Call, Endpoint
-from notifiers.alerts.alert import Way
 from notifiers.outbox.deliveries import Deliveries, Redrive
 from notifiers.outbox.delivery import Status
+from notifiers.way import Way
 from schemas.durations import parse_duration
 from schemas.errors import CommandError, ErrorCode
 

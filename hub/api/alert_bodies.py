@@ -8,8 +8,9 @@ from msgspec import UNSET, Meta, UnsetType, structs
 from auth.addresses import MAX_NAME, read_name
 from hub.api.auth import Language
 from hub.http.requests import ExchangeText, Page
-from notifiers.alerts.alert import Escalation, Frequency, Options, Overnight, Rearm, Way
+from notifiers.conditions.options import Escalation, Frequency, Options, Overnight, Rearm
 from notifiers.conditions.tree import Condition, Timeframe
+from notifiers.way import Way
 from notifiers.wording.placeholders import check_message
 from schemas.durations import parse_duration
 from schemas.errors import CommandError, ErrorCode

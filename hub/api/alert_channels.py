@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from auth.identity import Identity
 from auth.permissions import Permissions
-from notifiers.alerts.alert import Options, Way
+from notifiers.conditions.options import Options
 from notifiers.outbox.provider import Addressee
 from notifiers.people.addressees import Addressees
 from notifiers.people.suppressions import Suppressions
 from notifiers.providers.telephone import check_number
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from schemas.phrases import Phrase, translatable
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from channels.channel import Channel
-from notifiers.alerts.alert import Options, Way
 from notifiers.conditions.checking import Checked, check, check_text
 from notifiers.conditions.indicators import IndicatorReader
+from notifiers.conditions.options import Options
 from notifiers.conditions.plain import channels_of, condition_of
 from notifiers.conditions.tree import Condition
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 
 _FIELD = "$.condition"

@@ -13,8 +13,8 @@ from channels.channel import Channel, ChannelNames
 from feeds.instruments import Instruments
 from feeds.market_hours.sessions import ist_day
 from hub.http.requests import exchange_of
-from notifiers.alerts.alert import Baseline
 from notifiers.conditions.checking import Checked
+from notifiers.conditions.options import Baseline
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import IST, MarketPayload, scaled
 

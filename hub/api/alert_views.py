@@ -2,14 +2,16 @@
 
 import msgspec
 
-from notifiers.alerts.alert import SESSIONS, Alert, Escalation, Frequency, Overnight, Rearm, Status, Way
+from notifiers.alerts.alert import Alert, Status
 from notifiers.alerts.facts import Facts
 from notifiers.alerts.history import Trigger
+from notifiers.conditions.options import SESSIONS, Escalation, Frequency, Overnight, Rearm
 from notifiers.conditions.tree import Condition, Timeframe
 from notifiers.conditions.words import words
 from notifiers.outbox.delivery import Attempt, AttemptState, Delivery, History, Kind
 from notifiers.outbox.delivery import Status as DeliveryStatus
 from notifiers.providers.segments import Encoding
+from notifiers.way import Way
 from schemas.durations import duration_text
 from schemas.market import PRICE_SCALE, MarketState, ist_text
 

@@ -7,7 +7,7 @@ import msgspec
 
 from auth.identity import LANGUAGES
 from hub.api.alert_views import SaidView, SegmentsView
-from notifiers.alerts.alert import Alert, Way
+from notifiers.alerts.alert import Alert
 from notifiers.alerts.facts import Facts
 from notifiers.conditions.checking import Checked
 from notifiers.conditions.words import words
@@ -15,6 +15,7 @@ from notifiers.errors import Refused
 from notifiers.outbox.delivery import Delivery, Kind, Status
 from notifiers.outbox.provider import Addressee, Job
 from notifiers.providers.sms_text import SmsTexts
+from notifiers.way import Way
 from notifiers.wording.messages import Messages
 
 

@@ -47,11 +47,13 @@ from hub.api.alert_words import AlertWords
 from hub.api.trail import event
 from hub.http.endpoint import Call, Endpoint, Nothing
 from hub.http.requests import exchange_of, moment_of
-from notifiers.alerts.alert import Alert, Options, Status, Way
+from notifiers.alerts.alert import Alert, Status
 from notifiers.alerts.history import History
 from notifiers.alerts.store import Alerts, Changes, Draft, Wanted
+from notifiers.conditions.options import Options
 from notifiers.outbox.deliveries import Deliveries
 from notifiers.outbox.delivery import Kind
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from schemas.phrases import Phrase
 

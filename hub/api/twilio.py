@@ -30,7 +30,6 @@ from twilio.request_validator import (  # type: ignore[import-untyped]
 
 from hub.http.endpoint import Access, Call, Endpoint
 from hub.http.requests import raw_body
-from notifiers.alerts.alert import Way
 from notifiers.errors import Refused
 from notifiers.outbox.delivery import Delivery, NewDelivery
 from notifiers.outbox.provider import Outcome
@@ -38,6 +37,7 @@ from notifiers.outbox.tokens import DeliveryTokens, Reference
 from notifiers.providers.call_script import Answer, Key, Scripts
 from notifiers.providers.sms_provider import sms_progress
 from notifiers.providers.voice import snoozed, voice_progress
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode, Unavailable
 from schemas.secret import Secret
 

@@ -16,9 +16,9 @@ from hub.api.form_pages import MAX_FORM_BYTES, Form, FormPages
 from hub.api.trail import event
 from hub.http.endpoint import Access, Call, Endpoint
 from hub.http.requests import raw_body
-from notifiers.alerts.alert import Way
 from notifiers.people.links import Acknowledging, Links, Unsubscribing
 from notifiers.people.preferences import with_again, without
+from notifiers.way import Way
 from schemas.errors import HTTP_STATUS, CommandError, ErrorCode, Unavailable
 
 PreferenceOf = Callable[[str], Awaitable[Preference]]

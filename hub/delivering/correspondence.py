@@ -18,19 +18,19 @@ from hub.encryption_keys import encryption_keys
 from hub.instances.doorbell import Doorbell
 from hub.post import base_url_of, dlt_of, product_of, sender_of_settings
 from hub.vapid_key import vapid
-from notifiers.alerts.alert import Way
 from notifiers.conditions.parser import parse
 from notifiers.outbox.deliveries import Deliveries
 from notifiers.outbox.delivery import Delivery
 from notifiers.outbox.tokens import DeliveryTokens
 from notifiers.people.addressees import Addressees
 from notifiers.people.links import Links
+from notifiers.people.reach import Reach
 from notifiers.people.suppressions import Suppressions
 from notifiers.people.webhook_endpoints import WebhookEndpoints
 from notifiers.providers.call_script import Scripts
-from notifiers.providers.reach import Reach
 from notifiers.providers.sms_text import SmsTexts
 from notifiers.providers.socket import Publish, SocketProvider
+from notifiers.way import Way
 from notifiers.wording.messages import Messages
 from schemas.secret import Secret
 from schemas.settings import Settings

@@ -10,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Refused
 from notifiers.outbox.delivery import Delivery, Status
+from notifiers.way import Way
 from schemas.errors import Unavailable
 
 log = logging.getLogger("tickhub.hub.delivering.progress")

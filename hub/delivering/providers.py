@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from auth.push_subscriptions import PushSubscriptions
 from hub.delivering.correspondence import Correspondence
 from hub.post import OUTBOX, mailer_of
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Kind
 from notifiers.outbox.provider import Job, Provider
 from notifiers.people.preferences import MessageKind
@@ -22,6 +21,7 @@ from notifiers.providers.twilio import Twilio
 from notifiers.providers.voice import FileVoice, TwilioVoice
 from notifiers.providers.web_push import WebPush
 from notifiers.providers.webhook import WebhookCaller, WebhookProvider
+from notifiers.way import Way
 from notifiers.wording.alert_letters import AlertWriter
 from schemas.errors import SettingsError
 from schemas.settings import Settings

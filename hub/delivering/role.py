@@ -16,7 +16,6 @@ from hub.delivering.correspondence import Correspondence
 from hub.delivering.providers import providers_of
 from hub.metrics import Metrics
 from hub.parts import Part
-from notifiers.alerts.alert import Way
 from notifiers.alerts.asking import asked
 from notifiers.alerts.facts import Facts, encode
 from notifiers.outbox.delivery import Kind
@@ -27,6 +26,7 @@ from notifiers.people.gates import PersonalGates
 from notifiers.people.sms_budget import SmsBudget
 from notifiers.people.webhook_endpoints import WebhookEndpoint
 from notifiers.providers.promotional_hours import PromotionalHours
+from notifiers.way import Way
 from schemas.durations import Seconds
 from schemas.settings import Settings
 

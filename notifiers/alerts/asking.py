@@ -2,8 +2,8 @@
 
 from hashlib import sha256
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Kind, NewDelivery
+from notifiers.way import Way
 
 _MINUTE_MS = 60_000
 _LIFE_MS = {

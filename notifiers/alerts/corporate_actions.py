@@ -18,12 +18,13 @@ from sqlalchemy import RowMapping, and_, bindparam, func, insert, or_, select, u
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.transactions import ConstraintBroken, reading, writing
-from notifiers.alerts.alert import Alert, Options, Status
+from notifiers.alerts.alert import Alert, Status
 from notifiers.alerts.notices import add_notices
 from notifiers.alerts.rows import SHOWN, alert_of, json_text
 from notifiers.alerts.shards import evict
 from notifiers.alerts.store import end, tell
 from notifiers.conditions import tree as trees
+from notifiers.conditions.options import Options
 from notifiers.conditions.rescale import Instrument, rescale
 from notifiers.conditions.text import text
 from notifiers.conditions.tree import Condition, Extreme, Field, Indicator, Move, Step, walk

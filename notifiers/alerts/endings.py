@@ -11,7 +11,7 @@ from notifiers.alerts.alert import Alert, Status
 from notifiers.alerts.shards import Tenure
 from notifiers.alerts.store import end
 from notifiers.alerts.writing import hold
-from notifiers.outbox.database_clock import NowMs
+from schemas.database_clock import NowMs
 from schemas.market import IST
 from schemas.tables import alerts, instruments
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifiers.alerts.alert import Alert, Way
+from notifiers.alerts.alert import Alert
 from notifiers.alerts.asking import asked
 from notifiers.alerts.facts import Facts, encode
 from notifiers.outbox.delivery import Kind, NewDelivery
 from notifiers.outbox.new_deliveries import insert_deliveries
+from notifiers.way import Way
 
 NOTICE_WAYS = frozenset({Way.EMAIL, Way.PUSH, Way.WEBHOOK})
 """By which of an alert's channels a notice goes: nobody is called, and no SMS is spent, because an alert ended."""

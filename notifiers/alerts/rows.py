@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import RowMapping
 
-from notifiers.alerts.alert import SHARDS, Alert, Baseline, Options, Status, Way
+from notifiers.alerts.alert import SHARDS, Alert, Status
 from notifiers.conditions import tree as trees
+from notifiers.conditions.options import Baseline, Options
+from notifiers.way import Way
 from schemas.tables import alerts
 
 _rows = alerts.c

@@ -8,9 +8,10 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import reading
-from notifiers.alerts.alert import Options, Status
+from notifiers.alerts.alert import Status
 from notifiers.alerts.rows import baseline_of, options_of
 from notifiers.conditions import tree as trees
+from notifiers.conditions.options import Options
 from notifiers.engine.samples import Rule
 from schemas.tables import alert_changes, alert_tracks, alerts
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.transactions import writing
 from notifiers.alerts.alert import SHARDS
-from notifiers.outbox.database_clock import NowMs
+from schemas.database_clock import NowMs
 from schemas.errors import TickhubError
 from schemas.tables import alert_engines, alert_shards
 

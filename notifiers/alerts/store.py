@@ -14,11 +14,13 @@ from sqlalchemy import ColumnElement, func, insert, nulls_last, select, text, up
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.transactions import reading, writing
-from notifiers.alerts.alert import Alert, Baseline, Options, Status, Way
+from notifiers.alerts.alert import Alert, Status
 from notifiers.alerts.notices import add_notices
 from notifiers.alerts.rows import SHOWN, alert_of, json_text, shard_of
 from notifiers.conditions import tree as trees
+from notifiers.conditions.options import Baseline, Options
 from notifiers.conditions.tree import Condition
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from schemas.tables import alert_changes, alerts
 

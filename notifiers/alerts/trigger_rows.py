@@ -6,12 +6,14 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import RowMapping
 
-from notifiers.alerts.alert import Options, Rearm, Status, Way
+from notifiers.alerts.alert import Status
 from notifiers.alerts.asking import asked
 from notifiers.alerts.facts import Facts, encode
 from notifiers.alerts.rows import options_of, ways_of
+from notifiers.conditions.options import Options, Rearm
 from notifiers.engine.samples import Firing
 from notifiers.outbox.delivery import Kind, NewDelivery
+from notifiers.way import Way
 from schemas.tables import alerts
 
 FIRED, SUPPRESSED, TEST = "fired", "suppressed", "test"

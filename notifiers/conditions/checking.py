@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from notifiers.alerts.alert import Frequency, Options
 from notifiers.conditions.canonical import canonical
 from notifiers.conditions.dimensions import BAR_FIELDS, Dimension, NoDimension, dimension_of, sides_of
 from notifiers.conditions.faults import Places, json_places, refused
 from notifiers.conditions.indicators import IndicatorReader
 from notifiers.conditions.lexer import MAX_TEXT
+from notifiers.conditions.options import Frequency, Options
 from notifiers.conditions.parser import read
 from notifiers.conditions.text import number
 from notifiers.conditions.text import text as canonical_text

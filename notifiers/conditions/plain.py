@@ -11,11 +11,11 @@ from types import MappingProxyType
 
 import msgspec
 
-from notifiers.alerts.alert import Way
 from notifiers.conditions.indicators import IndicatorReader
 from notifiers.conditions.parser import read
 from notifiers.conditions.text import number
 from notifiers.conditions.tree import Move, Number, Step, Timeframe, walk
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 
 _CROSSES = ("crosses", "cross", "crossing")

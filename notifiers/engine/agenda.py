@@ -2,7 +2,7 @@
 
 from heapq import heappop, heappush
 
-from notifiers.alerts.alert import Rearm
+from notifiers.conditions.options import Rearm
 from notifiers.engine.moment import Moment
 from notifiers.engine.policy import MINUTE_MS, Refusal
 from notifiers.engine.watch import ARMED, Watch

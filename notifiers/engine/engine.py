@@ -9,7 +9,7 @@ from heapq import heappop
 
 import msgspec
 
-from notifiers.alerts.alert import Baseline, Rearm
+from notifiers.conditions.options import Baseline, Rearm
 from notifiers.engine.agenda import Agenda, Due, at_next_sample, follow_mornings
 from notifiers.engine.compiling import Unsuitable, compiled, is_indexed, is_level, seen_by
 from notifiers.engine.compounds import below

@@ -5,7 +5,7 @@ And what the evaluation finds: there is one object of it per engine, set anew fo
 
 from typing import Protocol
 
-from notifiers.alerts.alert import Baseline
+from notifiers.conditions.options import Baseline
 from notifiers.engine.figures import Figure, Number
 from notifiers.engine.samples import Source
 from notifiers.engine.views import View, ist_day

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from types import MappingProxyType
 
-from notifiers.alerts.alert import Frequency, Options, Overnight, Rearm
+from notifiers.conditions.options import Frequency, Options, Overnight, Rearm
 from notifiers.engine.views import DAY_MS, IST_MS, ist_day
 from schemas.market import MarketState
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from notifiers.alerts.alert import Baseline, Options
+from notifiers.conditions.options import Baseline, Options
 from notifiers.conditions.tree import Condition
 
 

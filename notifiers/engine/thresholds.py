@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from notifiers.alerts.alert import Baseline
+from notifiers.conditions.options import Baseline
 from notifiers.engine.figures import Figure, Number
 from notifiers.engine.moment import Moment, Node
 from notifiers.engine.views import ist_day

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from notifiers.alerts.alert import Baseline, Rearm
+from notifiers.conditions.options import Baseline, Rearm
 from notifiers.engine.comparisons import Comparison, Crossing
 from notifiers.engine.compounds import below
 from notifiers.engine.figures import Figure, Number

@@ -9,11 +9,11 @@ from sqlalchemy import literal_column, select
 from notifiers.errors import Refused
 from notifiers.outbox import transitions
 from notifiers.outbox.claims import lease
-from notifiers.outbox.database_clock import NowMs
 from notifiers.outbox.delivery import Attempt, Delivery, Status
 from notifiers.outbox.ledger import Claimed, Ledger, cancel_after_reading, moved
 from notifiers.outbox.provider import Outcome
 from notifiers.outbox.rows import Row, attempts_of, free, lock, save, save_attempts
+from schemas.database_clock import NowMs
 from schemas.tables import deliveries
 
 _rows = deliveries.c

@@ -7,14 +7,14 @@ from msgspec.structs import replace
 from sqlalchemy import Select, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox import transitions
-from notifiers.outbox.database_clock import NowMs
 from notifiers.outbox.delivery import Delivery, NewDelivery, Status
 from notifiers.outbox.gates import Hold, Instead, Skip, Verdict
 from notifiers.outbox.ledger import Claimed, Ledger
 from notifiers.outbox.new_deliveries import derived, insert_deliveries
 from notifiers.outbox.rows import Row, free, lock, row_of, save
+from notifiers.way import Way
+from schemas.database_clock import NowMs
 from schemas.tables import deliveries
 
 _rows = deliveries.c

@@ -19,13 +19,11 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Refused
 from notifiers.outbox import transitions
 from notifiers.outbox.attempts import ACKNOWLEDGED, Attempts
 from notifiers.outbox.awaited import Awaiting
 from notifiers.outbox.claims import Claims
-from notifiers.outbox.database_clock import NowMs
 from notifiers.outbox.delivery import IN_DOUBT, Delivery, History, NewDelivery, Status
 from notifiers.outbox.ledger import (
     LEASE_S,
@@ -41,6 +39,8 @@ from notifiers.outbox.new_deliveries import insert_deliveries
 from notifiers.outbox.provider import Outcome
 from notifiers.outbox.rows import attempts_of, delivery_of, free, lock, save, save_attempts
 from notifiers.outbox.sweeps import Sweeps
+from notifiers.way import Way
+from schemas.database_clock import NowMs
 from schemas.durations import Seconds
 from schemas.errors import CommandError, ErrorCode
 from schemas.tables import deliveries, provider_reports, triggers

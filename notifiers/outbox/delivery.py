@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from notifiers.alerts.alert import Way
+from notifiers.way import Way
 
 MINUTE_MS = 60_000
 

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import msgspec
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Delivery
 from notifiers.outbox.provider import Addressee
+from notifiers.way import Way
 
 
 class Hold(msgspec.Struct, frozen=True):

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.calling import Calling, Route
 from notifiers.outbox.claims import Claims
 from notifiers.outbox.gates import AddresseesOf, EndpointsOf, Gate, Hold, Skip, Verdict
 from notifiers.outbox.ledger import Claimed
 from notifiers.outbox.provider import Addressee
+from notifiers.way import Way
 from schemas.durations import Seconds
 from schemas.errors import Unavailable
 

@@ -8,10 +8,10 @@ from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifiers.alerts.alert import Way
-from notifiers.outbox.database_clock import NowMs
 from notifiers.outbox.delivery import Delivery, NewDelivery, Status
 from notifiers.outbox.rows import content_text
+from notifiers.way import Way
+from schemas.database_clock import NowMs
 from schemas.tables import deliveries
 
 _GIVEN = (

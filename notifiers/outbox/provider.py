@@ -4,8 +4,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Delivery
+from notifiers.way import Way
 from schemas.durations import Seconds
 
 

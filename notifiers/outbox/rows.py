@@ -18,9 +18,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifiers.alerts.alert import Way
-from notifiers.outbox.database_clock import NowMs
 from notifiers.outbox.delivery import Attempt, AttemptState, Delivery, Kind, Status
+from notifiers.way import Way
+from schemas.database_clock import NowMs
 from schemas.tables import deliveries, delivery_attempts
 
 _attempts = delivery_attempts.c

@@ -7,13 +7,13 @@ from msgspec.structs import replace
 from sqlalchemy import Select, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox import retries, transitions
 from notifiers.outbox.claims import WAITING
-from notifiers.outbox.database_clock import NowMs
 from notifiers.outbox.delivery import IN_DOUBT, Status
 from notifiers.outbox.ledger import Ledger
 from notifiers.outbox.rows import Row, attempts_of, delivery_of, free, lock, save, save_attempts
+from notifiers.way import Way
+from schemas.database_clock import NowMs
 from schemas.tables import deliveries, provider_reports
 
 log = logging.getLogger("tickhub.notifiers.outbox.sweeps")

@@ -14,7 +14,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.asking_after import AskingAfter
 from notifiers.outbox.breaker import AFTER, Breaker
 from notifiers.outbox.calling import MARGIN_S, Calling, Route
@@ -24,6 +23,7 @@ from notifiers.outbox.lane import Lane, People
 from notifiers.outbox.pace import Pace
 from notifiers.outbox.provider import Provider
 from notifiers.outbox.transitions import UNAVAILABLE
+from notifiers.way import Way
 from schemas.durations import Seconds
 from schemas.errors import Unavailable
 

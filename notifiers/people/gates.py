@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from zoneinfo import ZoneInfo
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Delivery, Kind
 from notifiers.outbox.gates import Gate, Hold, Instead, Skip, Verdict
 from notifiers.outbox.provider import Addressee
@@ -19,6 +18,7 @@ from notifiers.people.preferences import Quiet
 from notifiers.people.quiet_hours import inside, until
 from notifiers.people.sms_budget import SmsBudget
 from notifiers.people.suppressions import Suppressions
+from notifiers.way import Way
 
 OFF = "switched off"
 UNSUBSCRIBED = "unsubscribed"

@@ -14,8 +14,8 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from notifiers.alerts.alert import Way
 from notifiers.people.preferences import MessageKind, Unsubscribed
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from schemas.secret import Secret
 

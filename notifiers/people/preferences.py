@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, structs
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Kind
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 
 MAX_WINDOWS = 14

@@ -8,11 +8,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import reading, writing
-from notifiers.alerts.alert import Way
 from notifiers.alerts.asking import asked
 from notifiers.alerts.facts import Facts, encode
 from notifiers.outbox.delivery import Delivery, Kind
 from notifiers.outbox.new_deliveries import insert_deliveries
+from notifiers.way import Way
 from schemas.market import IST
 from schemas.tables import deliveries
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import reading, writing
-from notifiers.alerts.alert import Way
+from notifiers.way import Way
 from schemas.tables import suppressions
 
 MAX_REASON = 64

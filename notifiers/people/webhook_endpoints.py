@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.sealing import WEBHOOK_SECRET, Sealer, Unsealable
 from auth.transactions import reading, writing
-from notifiers.providers.reach import Reach
+from notifiers.people.reach import Reach
 from schemas.errors import CommandError, ErrorCode, Unavailable
 from schemas.secret import Secret
 from schemas.tables import webhook_endpoints

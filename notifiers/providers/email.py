@@ -1,10 +1,10 @@
 """Mail about alerts: the provider of the channel `email`, over any `Mailer`."""
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Refused
 from notifiers.outbox.delivery import Delivery
 from notifiers.outbox.provider import Job, Outcome
 from notifiers.providers.mail import Mailer
+from notifiers.way import Way
 from notifiers.wording.alert_letters import AlertWriter
 from schemas.durations import Seconds
 from schemas.errors import Unavailable

@@ -23,7 +23,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from notifiers.errors import OutcomeUnknown
-from notifiers.providers.reach import Reach
+from notifiers.people.reach import Reach
 from schemas.durations import Seconds
 from schemas.errors import TickhubError, Unavailable
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Delivery
 from notifiers.outbox.gates import Hold, Verdict
 from notifiers.outbox.provider import Addressee
 from notifiers.providers.dlt import FALLBACK, Dlt
+from notifiers.way import Way
 
 REASON = "promotional hours"
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 from auth.push_subscriptions import FCM, PushSubscription, PushSubscriptions
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, Refused
 from notifiers.outbox.delivery import Delivery
 from notifiers.outbox.provider import Job, Outcome
@@ -13,6 +12,7 @@ from notifiers.providers.fcm import Fcm
 from notifiers.providers.notification import Gone, Notification, notification_of
 from notifiers.providers.outward import Outward
 from notifiers.providers.web_push import WebPush
+from notifiers.way import Way
 from notifiers.wording.messages import Said
 from schemas.durations import Seconds
 from schemas.errors import Unavailable

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Refused
 from notifiers.outbox.delivery import Delivery
 from notifiers.outbox.provider import Job, Outcome
@@ -15,6 +14,7 @@ from notifiers.providers.files import Outbox
 from notifiers.providers.sms_text import SmsText, SmsTexts
 from notifiers.providers.telephone import reachable
 from notifiers.providers.twilio import TIMEOUT_S, Twilio, created_since, newest, refusal
+from notifiers.way import Way
 from schemas.durations import Seconds
 
 log = logging.getLogger("tickhub.notifiers.providers.sms_provider")

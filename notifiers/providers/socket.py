@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from channels.broker import Receipt
-from notifiers.alerts.alert import Way
 from notifiers.alerts.facts import Facts, of_content
 from notifiers.errors import Refused
 from notifiers.outbox.delivery import Delivery, Kind
 from notifiers.outbox.provider import Job, Outcome
+from notifiers.way import Way
 from notifiers.wording.messages import Said, change_of
 from schemas.alert_events import AlertDigest, AlertEvent, AlertNotice, AlertTested, AlertTriggered, DeliveryProgress
 from schemas.durations import Seconds

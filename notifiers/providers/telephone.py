@@ -3,8 +3,8 @@
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumber, PhoneNumberType
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, Refused
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 
 _TEXTED = frozenset({PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE, PhoneNumberType.PERSONAL_NUMBER})

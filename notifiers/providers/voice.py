@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from urllib.parse import quote
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, Refused
 from notifiers.outbox.delivery import Delivery, NewDelivery
 from notifiers.outbox.provider import Job, Outcome
@@ -19,6 +18,7 @@ from notifiers.providers.call_script import Script, Scripts
 from notifiers.providers.files import Outbox
 from notifiers.providers.telephone import reachable
 from notifiers.providers.twilio import LATER_S, TIMEOUT_S, Twilio, created_since, newest
+from notifiers.way import Way
 from schemas.durations import Seconds
 
 log = logging.getLogger("tickhub.notifiers.providers.voice")

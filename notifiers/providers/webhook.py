@@ -18,13 +18,13 @@ from typing import Any
 
 import msgspec
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.delivery import Delivery, Kind
 from notifiers.outbox.provider import Job, Outcome
 from notifiers.people.webhook_endpoints import Status, Target, WebhookEndpoint, WebhookEndpoints
 from notifiers.providers.fair_share import FairShare
 from notifiers.providers.outward import Answer, NotReachable, Outward
+from notifiers.way import Way
 from notifiers.wording.messages import Said
 from schemas.durations import Seconds
 from schemas.errors import Unavailable

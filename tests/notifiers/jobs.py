@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 
 from hub.alerting.indicators import CatalogueReader
-from notifiers.alerts.alert import Way
 from notifiers.alerts.facts import Facts
 from notifiers.conditions.parser import parse
 from notifiers.conditions.tree import Condition
 from notifiers.outbox.delivery import Delivery, Kind, Status
 from notifiers.outbox.provider import Addressee, Job
+from notifiers.way import Way
 
 AT_MS = 1_795_322_702_000
 """22 November 2026, 10:15:02 in India."""

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from feeds.errors import BadFile
 from hub.alerting.backtest import Asked, backtest, rule_of, stored
 from hub.alerting.indicators import CatalogueReader
-from notifiers.alerts.alert import Frequency, Options
 from notifiers.alerts.store import Alerts, Draft
+from notifiers.conditions.options import Frequency, Options
 from notifiers.conditions.parser import parse
 from schemas.errors import CommandError, ErrorCode
 

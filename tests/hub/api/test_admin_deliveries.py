@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import IN_DOUBT, Kind, NewDelivery
+from notifiers.way import Way
 from schemas.tables import deliveries
 from tests.hub.api.alerting import Office, alerting
 

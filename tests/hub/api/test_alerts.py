@@ -8,10 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.identity import LANGUAGES
-from notifiers.alerts.alert import Way
 from notifiers.alerts.facts import Facts, encode
 from notifiers.alerts.store import Changes
 from notifiers.outbox.delivery import Kind
+from notifiers.way import Way
 from schemas.market import scaled
 from schemas.tables import alerts, deliveries, triggers
 from tests.hub.api.alerting import ASHA, NOW_S, Office, alerting

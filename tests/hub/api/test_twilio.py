@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hub.api.twilio import MAX_FORM_BYTES, START_WORDS, STOP_WORDS, TwilioApi
 from hub.database import engine_for, migrate
-from notifiers.alerts.alert import Way
 from notifiers.alerts.facts import encode
 from notifiers.outbox.attempts import Result
 from notifiers.outbox.deliveries import Deliveries
@@ -26,6 +25,7 @@ from notifiers.providers.call_script import Answer
 from notifiers.providers.sms_provider import TwilioSms
 from notifiers.providers.twilio import Twilio
 from notifiers.providers.voice import TwilioVoice
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from schemas.secret import Secret
 from tests.hub.api_client import browser

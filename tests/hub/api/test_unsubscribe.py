@@ -12,10 +12,10 @@ from auth.identity import LANGUAGES
 from auth.preferences import Edit, Preference, Preferences
 from hub import languages
 from hub.api.unsubscribe import LinksApi
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Kind
 from notifiers.people.links import Acknowledging, Links
 from notifiers.people.preferences import read
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode, Unavailable
 from schemas.secret import Secret
 from tests.hub.dispatched import dispatched

@@ -14,9 +14,9 @@ from auth.identity import Identity
 from auth.permissions import Scope
 from auth.sealing import Sealer
 from hub.api.webhook_endpoints import WebhookEndpointsApi
+from notifiers.people.reach import Reach
 from notifiers.people.webhook_endpoints import MAX_ENDPOINTS, WebhookEndpoints
 from notifiers.providers.outward import Outward
-from notifiers.providers.reach import Reach
 from notifiers.providers.webhook import WebhookCaller
 from tests.auth.audits import everything, running
 from tests.feeds.tls import self_signed

@@ -7,9 +7,9 @@ from msgspec.structs import replace
 
 from hub.delivering import progress as module
 from hub.delivering.progress import Progress
-from notifiers.alerts.alert import Way
 from notifiers.errors import Refused
 from notifiers.outbox.delivery import Delivery, Status
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from tests.notifiers.jobs import delivery_of, facts_of
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from notifiers.alerts.alert import Way
 from notifiers.alerts.store import Draft
 from notifiers.conditions.tree import Condition, Cross, Field, Number
 from notifiers.engine.samples import Firing
+from notifiers.way import Way
 
 NOW_MS = 1_795_401_900_000
 """Monday 23 November 2026, 09:15 in India."""

@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Baseline, Frequency, Options, Rearm, Status
+from notifiers.alerts.alert import Status
 from notifiers.alerts.corporate_actions import Action, Applied, CorporateActions, Policy
 from notifiers.alerts.store import Alerts
+from notifiers.conditions.options import Baseline, Frequency, Options, Rearm
 from notifiers.conditions.tree import Arithmetic, Compare, Field, Number
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import scaled

@@ -4,12 +4,14 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Alert, Escalation, Frequency, Options, Way
+from notifiers.alerts.alert import Alert
 from notifiers.alerts.history import History
 from notifiers.alerts.shards import Shards
 from notifiers.alerts.store import Alerts
 from notifiers.alerts.triggers import Batch, Triggers
+from notifiers.conditions.options import Escalation, Frequency, Options
 from notifiers.outbox.deliveries import Deliveries
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from schemas.tables import deliveries
 from tests.notifiers.alerts.stored import NOW_MS, draft, firing, now_s

@@ -9,11 +9,12 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hub.database import engine_for, migrate
-from notifiers.alerts.alert import Frequency, Options, Status
+from notifiers.alerts.alert import Status
 from notifiers.alerts.endings import Endings
 from notifiers.alerts.runner import Runner
 from notifiers.alerts.shards import Shards
 from notifiers.alerts.store import Alerts, Changes
+from notifiers.conditions.options import Frequency, Options
 from notifiers.engine.samples import Source
 from schemas.tables import alert_shards, alerts, deliveries, instruments
 from tests.notifiers.alerts.running import fired, fired_count, running, until

@@ -7,9 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import writing
-from notifiers.alerts.alert import Baseline, Frequency, Options, Status, Way
+from notifiers.alerts.alert import Status
 from notifiers.alerts.rows import shard_of
 from notifiers.alerts.store import Alerts, Changes, Wanted, end
+from notifiers.conditions.options import Baseline, Frequency, Options
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from schemas.tables import alert_changes, alerts, deliveries
 from tests.notifiers.alerts.stored import crossing, draft, now_s

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Frequency, Options, Rearm
 from notifiers.alerts.rules import rules_of
 from notifiers.alerts.runner import LATENESS_MS
 from notifiers.alerts.store import Alerts
+from notifiers.conditions.options import Frequency, Options, Rearm
 from notifiers.conditions.tree import Compare, Condition, Field, Hold, Move, Number, Step
 from notifiers.engine.engine import Engine
 from notifiers.engine.samples import Rule

@@ -9,12 +9,14 @@ from sqlalchemy import Row, Table, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import writing
-from notifiers.alerts.alert import SHARDS, Alert, Escalation, Frequency, Options, Rearm, Status, Way
+from notifiers.alerts.alert import SHARDS, Alert, Status
 from notifiers.alerts.rows import json_text
 from notifiers.alerts.shards import Lost, Shards, Tenure, evict
 from notifiers.alerts.store import Alerts, Changes
 from notifiers.alerts.triggers import Batch, Committed, Triggers
 from notifiers.conditions import tree as trees
+from notifiers.conditions.options import Escalation, Frequency, Options, Rearm
+from notifiers.way import Way
 from schemas.tables import alert_tracks, alerts, deliveries, triggers
 from tests.notifiers.alerts.stored import NOW_MS, crossing, draft, firing, now_s
 

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from notifiers.alerts.alert import Frequency, Options
 from notifiers.conditions.checking import Checked, check, check_text, instruments, is_edge, sources, takes_band
 from notifiers.conditions.dimensions import dimension_of, meeting
+from notifiers.conditions.options import Frequency, Options
 from notifiers.conditions.tree import (
     MAX_DEPTH,
     Arithmetic,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from notifiers.alerts.alert import Way
 from notifiers.conditions.parser import parse
 from notifiers.conditions.plain import Plain, channels_of, condition_of, plain
 from notifiers.conditions.text import text
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from tests.notifiers.conditions.trees import READER
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from notifiers.alerts.alert import Baseline, Frequency, Rearm
 from notifiers.conditions import tree as t
+from notifiers.conditions.options import Baseline, Frequency, Rearm
 from notifiers.engine.samples import Bar, Firing, Rule, Source
 from schemas.market import IST, PRICE_SCALE, Tick
 

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from notifiers.alerts.alert import Baseline, Frequency, Options
 from notifiers.conditions import tree as t
+from notifiers.conditions.options import Baseline, Frequency, Options
 from notifiers.engine.engine import Engine
 from notifiers.engine.samples import Bar, Firing, Rule
 from schemas.market import IST, PRICE_SCALE, Tick

@@ -2,8 +2,8 @@
 
 import pytest
 
-from notifiers.alerts.alert import Overnight
 from notifiers.conditions import tree as t
+from notifiers.conditions.options import Overnight
 from tests.notifiers.engine.scenes import DAY_S, PRICE, Scene, baseline
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from notifiers.alerts.alert import Frequency, Overnight, Rearm
 from notifiers.conditions import tree as t
+from notifiers.conditions.options import Frequency, Overnight, Rearm
 from tests.notifiers.engine.scenes import (
     DAY_S,
     OPENS_MS,

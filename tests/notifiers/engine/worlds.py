@@ -5,8 +5,8 @@ from datetime import datetime
 
 from hypothesis import strategies as st
 
-from notifiers.alerts.alert import Baseline, Frequency, Options, Overnight, Rearm
 from notifiers.conditions import tree as t
+from notifiers.conditions.options import Baseline, Frequency, Options, Overnight, Rearm
 from notifiers.engine.samples import Bar, Rule
 from schemas.market import IST, PRICE_SCALE, MarketState, Tick
 from tests.notifiers.engine.naive import Advance, Drop, Event, Put, Sample, day_of

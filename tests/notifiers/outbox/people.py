@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import OutcomeUnknown, Refused
 from notifiers.outbox.attempts import Intent, Result
 from notifiers.outbox.deliveries import Deliveries
@@ -16,6 +15,7 @@ from notifiers.outbox.delivery import Delivery, History, Kind, NewDelivery
 from notifiers.outbox.ledger import Claimed
 from notifiers.outbox.provider import Addressee, Job, Outcome
 from notifiers.outbox.retries import Failure
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from schemas.tables import alerts, deliveries, triggers
 

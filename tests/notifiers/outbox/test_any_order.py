@@ -13,7 +13,6 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hub.database import engine_for
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.attempts import Intent, Result
 from notifiers.outbox.awaited import Awaited, Found, Nothing
@@ -24,6 +23,7 @@ from notifiers.outbox.provider import Outcome
 from notifiers.outbox.retries import Failure
 from notifiers.outbox.rows import delivery_of
 from notifiers.outbox.transitions import RANK
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from schemas.tables import deliveries, delivery_attempts, provider_reports
 from tests.notifiers.outbox.conftest import Place

@@ -3,11 +3,11 @@ import asyncio
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.claims import NO_ENDPOINT
 from notifiers.outbox.deliveries import Deliveries
 from notifiers.outbox.delivery import Delivery, Status
 from notifiers.outbox.gates import Hold, Instead, Skip, Verdict
+from notifiers.way import Way
 from tests.notifiers.outbox.people import begun, claimed_one, new, now, time_passes
 
 

@@ -4,12 +4,12 @@ import itertools
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.awaited import Found, Nothing
 from notifiers.outbox.deliveries import Deliveries, Redrive, insert_deliveries
 from notifiers.outbox.delivery import AttemptState, Delivery, Status
 from notifiers.outbox.provider import Outcome
+from notifiers.way import Way
 from tests.notifiers.outbox.people import (
     begun,
     calling,

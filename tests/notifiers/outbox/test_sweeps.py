@@ -1,11 +1,11 @@
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.deliveries import Deliveries
 from notifiers.outbox.delivery import IN_DOUBT, AttemptState, Delivery, Status
 from notifiers.outbox.provider import Outcome
 from notifiers.outbox.transitions import LOST
+from notifiers.way import Way
 from schemas.tables import provider_reports
 from tests.notifiers.outbox.people import calling, claimed_one, history, new, now, said, time_passes
 

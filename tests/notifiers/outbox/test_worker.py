@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.breaker import AFTER
 from notifiers.outbox.deliveries import Deliveries
@@ -19,6 +18,7 @@ from notifiers.outbox.gates import Hold, Instead, Skip, Verdict
 from notifiers.outbox.pace import Pace
 from notifiers.outbox.provider import Addressee, Outcome
 from notifiers.outbox.worker import Worker
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from schemas.tables import deliveries
 from tests.notifiers.outbox.people import (

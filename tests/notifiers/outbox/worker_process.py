@@ -13,13 +13,13 @@ from pathlib import Path
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hub.database import engine_for
-from notifiers.alerts.alert import Way
 from notifiers.errors import OutcomeUnknown
 from notifiers.outbox.deliveries import Deliveries
 from notifiers.outbox.delivery import Delivery
 from notifiers.outbox.gates import Verdict
 from notifiers.outbox.provider import Addressee, Job, Outcome
 from notifiers.outbox.worker import Worker
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from tests.notifiers.outbox.people import addressees_of, endpoints_of, token_of
 

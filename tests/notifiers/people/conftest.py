@@ -9,9 +9,9 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.preferences import Preferences
-from notifiers.alerts.alert import Way
 from notifiers.alerts.facts import encode, of_content
 from notifiers.outbox.delivery import Delivery, Kind, Status
+from notifiers.way import Way
 from schemas.tables import accounts, deliveries
 
 NOW_MS = 1_795_420_800_000

@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.plans import Plans
 from auth.preferences import Preferences
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Delivery, Kind, Status
 from notifiers.outbox.gates import Hold, Instead, Skip, Verdict
 from notifiers.people.addressees import Addressees
@@ -18,6 +17,7 @@ from notifiers.people.digests import IN_DIGEST, Digests
 from notifiers.people.gates import BUDGET, NO_ADDRESS, OFF, QUIET_HOURS, SUPPRESSED, UNSUBSCRIBED, PersonalGates
 from notifiers.people.sms_budget import SPENT, SmsBudget
 from notifiers.people.suppressions import Suppressions
+from notifiers.way import Way
 from schemas.market import IST
 from schemas.tables import deliveries
 from tests.notifiers.people.conftest import NOW_MS, Wall, account, content, delivery, store, stored

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifiers.alerts.alert import Way
 from notifiers.people.links import Acknowledging, Links, Unsubscribing
 from notifiers.people.preferences import Unsubscribed
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from schemas.secret import Secret
 

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Kind
 from notifiers.people.preferences import Notifications, Unsubscribed, check, read, stored, with_again, without
+from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 
 EMAIL = Unsubscribed(channel=Way.EMAIL)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifiers.alerts.alert import Way
 from notifiers.people.preferences import DAYS, Quiet, QuietWindow
 from notifiers.people.quiet_hours import FARTHEST_MS, inside, until
+from notifiers.way import Way
 
 IST = ZoneInfo("Asia/Kolkata")
 MINUTE_MS = 60_000

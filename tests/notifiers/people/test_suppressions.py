@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from notifiers.alerts.alert import Way
 from notifiers.people.suppressions import Suppressions
+from notifiers.way import Way
 from schemas.tables import suppressions as table
 from tests.notifiers.people.conftest import Wall
 

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.sealing import Sealer, reseal
+from notifiers.people.reach import Reach
 from notifiers.people.webhook_endpoints import (
     GIVE_UP_ATTEMPTS,
     GIVE_UP_MS,
@@ -20,7 +21,6 @@ from notifiers.people.webhook_endpoints import (
     WebhookEndpoint,
     WebhookEndpoints,
 )
-from notifiers.providers.reach import Reach
 from schemas.errors import CommandError, ErrorCode, Unavailable
 from schemas.tables import webhook_endpoints
 from tests.auth.conftest import NOW, Clock

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Delivery, Kind, Status
 from notifiers.outbox.provider import Addressee, Job
+from notifiers.way import Way
 from notifiers.wording.messages import Said
 
 NOW = 1_800_000_000

@@ -4,12 +4,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Kind
 from notifiers.outbox.provider import Job
 from notifiers.providers.call_script import Scripts
 from notifiers.providers.dlt import Dlt
 from notifiers.providers.sms_text import SmsTexts
+from notifiers.way import Way
 from notifiers.wording.messages import Messages
 from tests.notifiers.jobs import AT_MS, facts_of, job_of, read
 

@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from auth.identity import LANGUAGES
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Kind
 from notifiers.providers.call_script import MAX_TWIML, Answer
+from notifiers.way import Way
 from tests.notifiers.providers.phone_jobs import PRODUCT, SCRIPTS, phone_job
 
 ACTION = "https://hub.example/api/v1/webhooks/twilio/voice/gather?d=41.1.abc&l=mr-IN"

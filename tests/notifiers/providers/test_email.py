@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.delivery import Kind
 from notifiers.outbox.provider import Provider
 from notifiers.providers.dkim import Signer
 from notifiers.providers.email import EmailProvider
 from notifiers.providers.mail import FileMailer, Mailer, Sender, SmtpMailer
+from notifiers.way import Way
 from notifiers.wording.alert_letters import AlertWriter
 from notifiers.wording.messages import Messages
 from schemas.errors import Unavailable

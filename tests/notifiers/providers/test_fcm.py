@@ -12,12 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
+from notifiers.people.reach import Reach
 from notifiers.providers.fcm import REFRESH_S, SCOPE, Account, Fcm, account_of
 from notifiers.providers.notification import Gone, notification_of
 from notifiers.providers.outward import Outward
-from notifiers.providers.reach import Reach
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from tests.notifiers.providers.cue_server import CUT, CueServer, answer
 from tests.notifiers.providers.jobs import NOW, job_of, said

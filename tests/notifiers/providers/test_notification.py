@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Kind
 from notifiers.providers.notification import MAX_BYTES, notification_of
+from notifiers.way import Way
 from tests.notifiers.providers.jobs import NOW, job_of, said
 
 JOB = job_of(Way.PUSH, "1")

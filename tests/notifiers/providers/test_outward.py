@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from notifiers.errors import OutcomeUnknown
+from notifiers.people.reach import Reach
 from notifiers.providers.outward import LONGEST_RETRY_AFTER_S, MAX_ANSWER_BYTES, NotReachable, Outward, retry_after
-from notifiers.providers.reach import Reach
 from schemas.errors import Unavailable
 from tests.notifiers.providers.cue_server import CUT, CueServer, answer
 

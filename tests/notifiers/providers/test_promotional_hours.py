@@ -2,11 +2,11 @@
 
 from msgspec.structs import replace
 
-from notifiers.alerts.alert import Way
 from notifiers.outbox.delivery import Kind
 from notifiers.outbox.gates import Hold
 from notifiers.providers.dlt import Category
 from notifiers.providers.promotional_hours import REASON, PromotionalHours
+from notifiers.way import Way
 from tests.notifiers.providers.phone_jobs import NOW_S, phone_job
 from tests.notifiers.providers.test_sms_text import registered
 

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.push_subscriptions import PushSubscriptions
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.provider import Provider
+from notifiers.people.reach import Reach
 from notifiers.providers.fcm import Fcm
 from notifiers.providers.outward import Outward
 from notifiers.providers.push import PushProvider
-from notifiers.providers.reach import Reach
 from notifiers.providers.web_push import WebPush
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from tests.notifiers.providers.browser import PushBrowser, encode
 from tests.notifiers.providers.cue_server import CUT, CueServer, answer

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.provider import Job, Outcome
 from notifiers.providers.dlt import Category
 from notifiers.providers.files import Outbox
 from notifiers.providers.sms_provider import FileSms, TwilioSms, sms_progress
 from notifiers.providers.twilio import Twilio
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from schemas.secret import Secret
 from tests.notifiers.providers.phone_jobs import NOW_S, PHONE, phone_job, texts

@@ -5,11 +5,11 @@ from datetime import time
 import pytest
 
 from auth.identity import LANGUAGES
-from notifiers.alerts.alert import Way
 from notifiers.errors import Refused
 from notifiers.outbox.delivery import Kind
 from notifiers.providers.dlt import Category, Dlt, Template
 from notifiers.providers.segments import Encoding, segments
+from notifiers.way import Way
 from tests.notifiers.providers.phone_jobs import NOW_S, phone_job, texts
 
 

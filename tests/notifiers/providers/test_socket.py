@@ -10,11 +10,11 @@ from channels.broker import Receipt
 from channels.broker_memory import MemoryBroker
 from channels.channel import ChannelNames
 from channels.namespace import Namespaces
-from notifiers.alerts.alert import Way
 from notifiers.errors import Refused
 from notifiers.outbox.delivery import Kind, Status
 from notifiers.outbox.provider import Provider
 from notifiers.providers.socket import SocketProvider
+from notifiers.way import Way
 from notifiers.wording.messages import Messages
 from tests.notifiers.jobs import AT_MS, delivery_of, facts_of, job_of, read
 

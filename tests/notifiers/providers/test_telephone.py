@@ -2,9 +2,9 @@
 
 import pytest
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, Refused
 from notifiers.providers.telephone import check_number, reachable
+from notifiers.way import Way
 from schemas.errors import CommandError
 
 MOBILE, LANDLINE = "+919876543210", "+912222222222"

@@ -6,12 +6,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from msgspec.structs import replace
 
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.provider import Outcome
 from notifiers.providers.files import Outbox
 from notifiers.providers.twilio import Twilio
 from notifiers.providers.voice import SNOOZE_MS, FileVoice, TwilioVoice, snoozed, voice_progress
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from schemas.secret import Secret
 from tests.notifiers.providers.phone_jobs import NOW_S, PHONE, SCRIPTS, phone_job

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.push_subscriptions import PushSubscription
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.delivery import Kind
+from notifiers.people.reach import Reach
 from notifiers.providers.notification import Gone, Notification, notification_of
 from notifiers.providers.outward import Outward
-from notifiers.providers.reach import Reach
 from notifiers.providers.web_push import WebPush, encrypted
+from notifiers.way import Way
 from tests.notifiers.providers.browser import PushBrowser, decode
 from tests.notifiers.providers.cue_server import CUT, CueServer, answer
 from tests.notifiers.providers.jobs import NOW, job_of, said

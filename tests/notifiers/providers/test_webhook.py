@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from auth.sealing import Sealer
-from notifiers.alerts.alert import Way
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.delivery import Kind
 from notifiers.outbox.provider import Provider
+from notifiers.people.reach import Reach
 from notifiers.people.webhook_endpoints import GIVE_UP_MS, WebhookEndpoint, WebhookEndpoints
 from notifiers.providers.outward import Outward
-from notifiers.providers.reach import Reach
 from notifiers.providers.webhook import TYPES, WebhookCaller, WebhookProvider
+from notifiers.way import Way
 from schemas.errors import Unavailable
 from schemas.secret import Secret
 from tests.notifiers.providers.cue_server import CUT, Asked, CueServer, answer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifiers.providers.reach import MAX_URL, Reach, is_public
+from notifiers.people.reach import MAX_URL, Reach, is_public
 from schemas.errors import CommandError, ErrorCode
 
 INTERNET = Reach()
