@@ -84,7 +84,10 @@ class AlertsHttp:
             *self._twilio.endpoints,
             *PushApi(correspondence.vapid.public_key).endpoints,
             *WebhookEndpointsApi(
-                webhooks=correspondence.webhooks, caller=WebhookCaller(self._outward), audit=ground.audit
+                webhooks=correspondence.webhooks,
+                caller=WebhookCaller(self._outward),
+                audit=ground.audit,
+                limit_tests=self._limit_tests,
             ).endpoints,
             *AdminDeliveriesApi(
                 deliveries=correspondence.deliveries, record=record, ring=correspondence.delivery_bell.ring
@@ -98,12 +101,11 @@ class AlertsHttp:
         """Lets go of the connections to users' servers."""
         await self._outward.close()
 
+    async def _limit_tests(self, user: str) -> None:
+        await self._ground.limits.take(Rule.FAILURES, f"test {user}", quota=TESTS)
+
     def _alerts_api(self) -> AlertsApi:
         ground, correspondence = self._ground, self._ground.correspondence
-
-        async def limit_tests(user: str) -> None:
-            await ground.limits.take(Rule.FAILURES, f"test {user}", quota=TESTS)
-
         return AlertsApi(
             alerts=ground.alerts,
             history=self._history,
@@ -113,7 +115,7 @@ class AlertsHttp:
             channels=AlertChannels(correspondence.addressees, correspondence.suppressions, ground.permissions),
             words=AlertWords(correspondence.messages, correspondence.sms_texts),
             permissions=ground.permissions,
-            limit_tests=limit_tests,
+            limit_tests=self._limit_tests,
             note=ground.audit.note,
         )
 

@@ -16,11 +16,12 @@ from auth.accounts import Accounts
 from auth.api_keys import ApiKeys
 from auth.audit import Audit
 from auth.challenges import Challenges
+from auth.entitlements import Entitlement
 from auth.failures import Failures
-from auth.identity import Identity
+from auth.identity import Identity, Role
 from auth.limits import Limit, RateLimits, limits_of
 from auth.permissions import Action, Permissions
-from auth.plans import Plans
+from auth.plans import REALTIME, Plans
 from auth.preferences import Preferences
 from auth.push_subscriptions import PushSubscriptions
 from auth.refresh_tokens import RefreshTokens
@@ -321,7 +322,7 @@ class HttpApi:
             AdminUsersApi(
                 accounts=ground.accounts,
                 entitlements=ground.standing.entitlements,
-                entitle=ground.standing.entitle,
+                entitle=self._entitle,
                 expel=self._expel,
                 sessions_of=people.sessions.listed,
                 keys_of=people.keys.listed,
@@ -341,6 +342,13 @@ class HttpApi:
             ),
             AuditApi(audit=audit),
         ]
+
+    async def _entitle(self, entitlement: Entitlement) -> None:
+        """Puts an entitlement in force; alerts look at prices as late as the plan has them from now on."""
+        rules = self._ground.plans.of(entitlement.plan)
+        delay_of = rules.delay_s if entitlement.role is Role.USER else lambda _: REALTIME
+        await self._ground.standing.entitle(entitlement)
+        await self._alerts.redelay(entitlement.user, delay_of)
 
     def _oidc(self) -> OidcApi:
         settings = self._ground.settings

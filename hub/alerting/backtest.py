@@ -145,7 +145,7 @@ async def stored(engine: AsyncEngine) -> dict[int, tuple[Rule, str]]:
     found: dict[int, tuple[Rule, str]] = {}
     for shard in range(SHARDS):
         async for page in rules_of(engine, shard):
-            for rule in page:
+            for rule in page.rules:
                 fresh = replace(rule, baseline=None, fired=0, last_fired_ms=None, expires_at_ms=None, state=None)
                 found[rule.id] = (fresh, condition_text(rule.tree))
     return found

@@ -2,21 +2,27 @@
 
 That somebody hears them is told to the feeds as subscribers' wishes are (`channels.demand`), so that a price is
 carried, and a candle computed with its indicators, although nobody looks at it but an alert.
+
+Of an exchange that is late (`NSE@900`, see `notifiers.alerts.late`) the delayed channels are heard, and the feeds are
+asked for what those repeat.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import NoReturn, Protocol
 
 import msgspec
+from msgspec import structs
 
 from channels.broker import Broker, Clock
 from channels.channel import Channel, ChannelNames
 from channels.demand import LAPSE_S, REPEAT_S, SOON_S
 from channels.registry import Registry
 from channels.shape import Update
+from notifiers.alerts.late import parted
 from notifiers.engine.samples import Bar, Source
 from schemas.durations import Seconds
 from schemas.errors import CommandError, Unavailable
@@ -139,35 +145,45 @@ class Sources:
             left_s -= SOON_S
 
     async def _begin(self, source: Source) -> None:
+        delay_s = parted(source.exchange)[1]
         try:
             channel = self._names.parse(_name(source))
         except CommandError as exc:  # a symbol that can be no channel's
             self._unnamed.add(source)
             log.warning("alerts.no_such_source", extra={"source": source.text, "why": str(exc)})
             return
-        ear = _Ear(self._bar if source.timeframe else self._price, source, self._now_ms)
+        channel = channel.delayed(delay_s) if delay_s else channel
+        hear = self._bar if source.timeframe else self._price
+        ear = _Ear(partial(hear, late_ms=delay_s * 1000) if delay_s else hear, source, self._now_ms)
         self._heard[source] = (channel, ear)
         await self._registry.watch(channel, ear)
         ear.beginning = False
 
-    def _price(self, source: Source, payload: bytes, number: int) -> None:
+    def _price(self, source: Source, payload: bytes, number: int, late_ms: int = 0) -> None:
         received_ms = self._now_ms()
         try:
             said = _decode_price(payload)
         except msgspec.MsgspecError:  # kept by a release with other fields
             self.unreadable += 1
             return
-        tick = tick_of(said, source.exchange, source.symbol, received_ms)
+        tick = tick_of(said, source.exchange, source.symbol, received_ms - late_ms)
+        if late_ms:
+            tick = structs.replace(tick, time_ms=tick.time_ms + late_ms)
         self._newest_ms = max(self._newest_ms, tick.time_ms)
         self._hearer.take(tick, number, received_ms)
 
-    def _bar(self, source: Source, payload: bytes, number: int) -> None:
+    def _bar(self, source: Source, payload: bytes, number: int, late_ms: int = 0) -> None:
         received_ms = self._now_ms()
         try:
-            bar = bar_of(_decode_candle(payload), source, self._newest_ms or received_ms)
+            bar = bar_of(_decode_candle(payload), source, (self._newest_ms or received_ms) - late_ms)
         except (msgspec.MsgspecError, ValueError):
             self.unreadable += 1
             return
+        if bar.start_ms > max(received_ms, self._newest_ms) + _MINUTE_MS:  # all that come after it would be late
+            self.unreadable += 1
+            return
+        if late_ms:
+            bar = structs.replace(bar, time_ms=bar.time_ms + late_ms)
         self._hearer.take_bar(bar, number, received_ms)
 
 
@@ -231,7 +247,9 @@ def _moment_ms(text: str) -> int:
 
 
 def _name(source: Source) -> str:
-    return f"candles:{source.text}" if source.timeframe else f"market:{source.text}"
+    """The channel in real time, also where it is heard late."""
+    place = source._replace(exchange=parted(source.exchange)[0]).text
+    return f"candles:{place}" if source.timeframe else f"market:{place}"
 
 
 def _demanded(wanted: Mapping[Source, Collection[str]]) -> Iterator[str]:

@@ -18,8 +18,8 @@ from schemas.errors import CommandError, ErrorCode
 
 LONGEST_S = 7 * 86_400
 
-User = Annotated[str, Meta(min_length=1, max_length=128)]
-Reason = Annotated[str, Meta(min_length=1, max_length=64)]
+User = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
+Reason = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
 Id = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 LifeText = Annotated[str, Meta(pattern=r"^[0-9]{1,6}(?:s|m|h|d)$")]
 

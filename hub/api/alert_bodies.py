@@ -29,7 +29,7 @@ DurationText = Annotated[str, Meta(pattern=r"^[0-9]{1,9}(?:\.[0-9]{1,6})?(?:ms|s
 TimeText = Annotated[str, Meta(max_length=40)]
 BandText = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(?:\.[0-9]{1,7})?%$")]
 """`0.5%`."""
-Band = Annotated[float, Meta(gt=0, le=1e12)]
+Band = Annotated[float, Meta(gt=0, le=1e11)]
 Ways = Annotated[tuple[Way, ...], Meta(min_length=1, max_length=6)]
 Sessions = Annotated[tuple[MarketState, ...], Meta(min_length=1, max_length=6)]
 Name = Annotated[str, Meta(max_length=MAX_NAME)]
@@ -99,7 +99,7 @@ class AlertBody(_OptionsBody, frozen=True):
     symbol: SymbolText
     condition: ConditionText | Condition
     exchange: ExchangeText | None = None
-    threshold: Annotated[float, Meta(ge=-1e12, le=1e12)] | None = None
+    threshold: Annotated[float, Meta(ge=-1e11, le=1e11)] | None = None
     notification_type: Annotated[str, Meta(max_length=100)] | Annotated[list[str], Meta(max_length=10)] | None = None
     channels: Ways | None = None
     expires_at: int | TimeText | None = None
@@ -137,7 +137,7 @@ class PreviewBody(_OptionsBody, frozen=True):
     symbol: SymbolText
     condition: ConditionText | Condition
     exchange: ExchangeText | None = None
-    threshold: Annotated[float, Meta(ge=-1e12, le=1e12)] | None = None
+    threshold: Annotated[float, Meta(ge=-1e11, le=1e11)] | None = None
     message: Message | None = None
     name: Name | None = None
 

@@ -34,7 +34,8 @@ class AlertChannels:
     async def check(self, caller: Identity, ways: Iterable[Way], options: Options) -> tuple[Phrase, ...]:
         """What its owner ought to know of the channels, the escalation's among them: which of them reach nobody yet.
 
-        Raises CommandError BAD_REQUEST for a telephone that takes no SMS; PERMISSION_DENIED for a plan without SMS.
+        Raises CommandError BAD_REQUEST for a telephone that takes no SMS; PERMISSION_DENIED for a plan without SMS,
+        which has no calls either.
         """
         self._addressees.forget(caller.user)  # the address may have been verified a moment ago
         found = (await self._addressees.of([caller.user])).get(caller.user)
@@ -45,13 +46,19 @@ class AlertChannels:
         ]
         return tuple(one for one in warnings if one is not None)
 
+    def _check_plan(self, caller: Identity, way: Way) -> None:
+        """SMS and calls come out of one budget."""
+        if not self._permissions.plans.of(caller.plan).sms_per_month:
+            raise CommandError(
+                ErrorCode.PERMISSION_DENIED, "the plan {plan} has no {channel}", plan=caller.plan, channel=way.value
+            )
+
     async def _warning(self, caller: Identity, way: Way, known: Addressee | None) -> Phrase | None:
         match way:
             case Way.EMAIL:
                 address, missing = known and known.email, NO_EMAIL
             case Way.SMS | Way.VOICE:
-                if way is Way.SMS and not self._permissions.plans.of(caller.plan).sms_per_month:
-                    raise CommandError(ErrorCode.PERMISSION_DENIED, "the plan {plan} has no SMS", plan=caller.plan)
+                self._check_plan(caller, way)
                 address, missing = known and known.phone, NO_PHONE
                 if address:
                     check_number(address, way, _PLACE)

@@ -69,16 +69,19 @@ class AlertMarket:
         ends = [end for one in channels if (end := self._expiry(one)) is not None]
         return Watched(delay_s=max(delays), ends_at_ms=_end_ms(min(ends)) if ends else None)
 
-    async def baseline(self, channel: Channel) -> Baseline | None:
-        """The newest price there is, in the form in which an alert begins with it."""
-        found = (await self._broker.last([channel])).get(channel.name)
-        return None if found is None else self._baseline(found)
+    async def baseline(self, channel: Channel, delay_s: int) -> Baseline | None:
+        """The newest price for who has prices so late, in the form in which an alert begins with it."""
+        found = await self._newest(channel, delay_s)
+        return None if found is None else self._baseline(found, delay_s)
 
     async def price(self, channel: Channel, delay_s: int) -> float | None:
         """The newest price that somebody may see who has prices so late."""
-        heard = channel.delayed(delay_s) if delay_s else channel
-        found = (await self._broker.last([heard])).get(heard.name)
+        found = await self._newest(channel, delay_s)
         return None if found is None else _payload_of(found.payload).price
+
+    async def _newest(self, channel: Channel, delay_s: int) -> Publication | None:
+        heard = channel.delayed(delay_s) if delay_s else channel
+        return (await self._broker.last([heard])).get(heard.name)
 
     async def require(self, channel: Channel) -> None:
         """Refuses an instrument that nobody knows, or that has expired. Raises CommandError INVALID_SYMBOL."""
@@ -101,11 +104,11 @@ class AlertMarket:
         listed = self._instruments().get(channel.exchange or "", channel.symbol or "")
         return None if listed is None else listed.expiry
 
-    def _baseline(self, publication: Publication) -> Baseline:
+    def _baseline(self, publication: Publication, delay_s: int) -> Baseline:
         read = _payload_of(publication.payload)
         return Baseline(
             price=scaled(read.price),
-            time_ms=_time_ms(read.time) or self._now_ms(),
+            time_ms=_time_ms(read.time) or self._now_ms() - delay_s * 1000,
             number=publication.offset,
             high=None if read.high is None else scaled(read.high),
             low=None if read.low is None else scaled(read.low),

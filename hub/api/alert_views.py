@@ -52,7 +52,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     message: str | None
     language: str | None
     delay: str | None
-    """As late as its owner's prices are."""
+    """How late the prices are that it looks at, as its owner's are."""
     baseline: BaselineView | None
     fired: int
     last_fired_at: str | None
@@ -205,14 +205,13 @@ class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: bool
 
 
-def alert_view(alert: Alert, language: str, now_ms: int) -> AlertView:
+def alert_view(alert: Alert, language: str) -> AlertView:
     """An alert for its owner, in their language."""
     options = alert.options
-    late = _is_still_secret(alert, now_ms)
     return AlertView(
         id=alert.id,
         name=alert.name,
-        status=Status.ACTIVE if late else alert.status,
+        status=alert.status,
         status_reason=alert.status_reason,
         exchange=alert.exchange,
         symbol=alert.symbol,
@@ -237,24 +236,17 @@ def alert_view(alert: Alert, language: str, now_ms: int) -> AlertView:
         language=alert.language,
         delay=_duration(alert.delay_s * 1000) if alert.delay_s else None,
         baseline=_baseline(alert),
-        fired=alert.fired - 1 if late else alert.fired,
-        last_fired_at=None if late else _moment(alert.last_fired_ms),
+        fired=alert.fired,
+        last_fired_at=_moment(alert.last_fired_ms),
         expires_at=_moment(alert.expires_at_ms),
         created_at=ist_text(alert.created_at_ms),
-        updated_at=ist_text(alert.created_at_ms if late else alert.updated_at_ms),
+        updated_at=ist_text(alert.updated_at_ms),
         version=alert.version,
     )
 
 
-def _is_still_secret(alert: Alert, now_ms: int) -> bool:
-    """Whether it fired on a price that its owner's plan has only later."""
-    fired_ms = alert.last_fired_ms
-    return bool(alert.delay_s) and fired_ms is not None and fired_ms + alert.delay_s * 1000 > now_ms
-
-
 def _baseline(alert: Alert) -> BaselineView | None:
-    """Nothing where its owner's plan has prices later."""
-    if alert.baseline is None or alert.delay_s:
+    if alert.baseline is None:
         return None
     return BaselineView(price=alert.baseline.price / PRICE_SCALE, time=ist_text(alert.baseline.time_ms))
 

@@ -52,7 +52,6 @@ from notifiers.alerts.history import History
 from notifiers.alerts.store import Alerts, Changes, Draft, Wanted
 from notifiers.conditions.options import Options
 from notifiers.outbox.deliveries import Deliveries
-from notifiers.outbox.delivery import Kind
 from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from schemas.phrases import Phrase
@@ -120,7 +119,7 @@ class AlertsApi:
         one, missing = "/alerts/{id}", _MISSING
         testing = (*missing, ErrorCode.CONFLICT)
         return [
-            Endpoint("GET", "/alerts", self.find, scope=_READ),
+            Endpoint("GET", "/alerts", self.find, scope=_READ, errors=(ErrorCode.UNKNOWN_CHANNEL,)),
             Endpoint("POST", "/alerts", self.create, scope=_WRITE, status=201, errors=_MAKING),
             Endpoint("POST", "/alerts/preview", self.preview, scope=_READ, errors=_MAKING),
             Endpoint("POST", "/alerts/triggers/{id}/acknowledge", self.acknowledge, scope=_WRITE, errors=missing),
@@ -159,16 +158,12 @@ class AlertsApi:
         return self._shown(call, await self._one(call))
 
     async def history(self, call: Call, query: HistoryQuery) -> TriggerPage:
-        """What an alert has fired, and why; what was suppressed, and why; and tests.
-
-        Where a plan has prices late, what fired is shown as late.
-        """
+        """What an alert has fired, and why; what was suppressed, and why; and tests."""
         alert = await self._one(call)
         found, total = await self._history.of(
             alert.id, call.caller.user, kind=query.kind, page=query.page, limit=query.limit
         )
-        newest_ms = self._now_ms() - alert.delay_s * 1000
-        items = [trigger_view(one) for one in found if not alert.delay_s or one.enqueued_at_ms <= newest_ms]
+        items = [trigger_view(one) for one in found]
         return TriggerPage(items=items, total=total, page=query.page, limit=query.limit)
 
     async def deliveries(self, call: Call, query: DeliveriesQuery) -> DeliveryPage:
@@ -177,9 +172,7 @@ class AlertsApi:
         found, total = await self._deliveries.of_alert(
             alert.id, limit=query.limit, offset=(query.page - 1) * query.limit
         )
-        newest_ms = self._now_ms() - alert.delay_s * 1000
-        shown = [one for one in found if one.delivery.kind is Kind.TEST or one.delivery.created_at_ms <= newest_ms]
-        items = [delivery_view(one) for one in shown]
+        items = [delivery_view(one) for one in found]
         return DeliveryPage(items=items, total=total, page=query.page, limit=query.limit)
 
     async def preview(self, call: Call, body: PreviewBody) -> Preview:
@@ -240,7 +233,7 @@ class AlertsApi:
             message=message,
             language=body.language,
             delay_s=watched.delay_s,
-            baseline=await self._market.baseline(channel),
+            baseline=await self._market.baseline(channel, watched.delay_s),
             expires_at_ms=self._end(body.expires_at, watched),
         )
         made = await self._alerts.create(draft, limit=self._limit(caller))
@@ -284,7 +277,7 @@ class AlertsApi:
             "tree": read.tree,
             "options": options,
             "channels": self._ways(before, body),
-            "baseline": await self._market.baseline(channel),
+            "baseline": await self._market.baseline(channel, watched.delay_s),
             "delay_s": watched.delay_s,
             "expires_at_ms": self._end_after(before, body, watched),
         }
@@ -325,14 +318,11 @@ class AlertsApi:
         channel = self._market.channel(before.exchange, before.symbol)
         read = self._conditions.read(before.tree, None, channel, before.options)
         watched = await self._market.watch(call.caller, channel, read)
+        baseline = await self._market.baseline(channel, watched.delay_s)
         if watched.delay_s != before.delay_s:
-            await self._alerts.update(before.id, before.user, Changes(delay_s=watched.delay_s))
-        resumed = await self._alerts.resume(
-            before.id,
-            before.user,
-            limit=self._limit(call.caller),
-            baseline=await self._market.baseline(channel),
-        )
+            changes = Changes(delay_s=watched.delay_s, baseline=baseline)
+            await self._alerts.update(before.id, before.user, changes)
+        resumed = await self._alerts.resume(before.id, before.user, limit=self._limit(call.caller), baseline=baseline)
         self._record(call, "alert.resumed", resumed.id)
         return self._shown(call, resumed)
 
@@ -369,7 +359,7 @@ class AlertsApi:
 
     def _shown(self, call: Call, alert: Alert, warnings: Sequence[Phrase] = ()) -> AlertView:
         said = tuple(languages.say(one, call.language) for one in warnings)
-        return structs.replace(alert_view(alert, call.language, self._now_ms()), warnings=said)
+        return structs.replace(alert_view(alert, call.language), warnings=said)
 
     def _wanted(self, query: AlertsQuery) -> Wanted:
         status = None if query.status is None else Status(query.status)

@@ -1,6 +1,7 @@
 """`/api/v1/users/webhooks`: a user's own servers, which are told what their alerts tell."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import msgspec
@@ -85,10 +86,19 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 class WebhookEndpointsApi:
     """The routes of webhooks."""
 
-    def __init__(self, *, webhooks: WebhookEndpoints, caller: WebhookCaller, audit: Audit) -> None:
+    def __init__(
+        self,
+        *,
+        webhooks: WebhookEndpoints,
+        caller: WebhookCaller,
+        audit: Audit,
+        limit_tests: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """`limit_tests` counts a user's tests, and raises CommandError for one too many."""
         self._webhooks = webhooks
         self._caller = caller
         self._audit = audit
+        self._limit_tests = limit_tests
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -154,6 +164,7 @@ class WebhookEndpointsApi:
         target = await self._webhooks.target(call.caller.user, _id(call))
         if target is None:
             raise _missing()
+        await self._limit_tests(call.caller.user)
         try:
             answer = await self._caller.try_out(target)
         except NotReachable:

@@ -15,7 +15,6 @@ _LIFE_MS = {
     Way.WEBHOOK: 24 * 60 * _MINUTE_MS,
 }
 WEBSOCKET_PRIORITY = 0
-CRITICAL_PRIORITY = 1
 ALERT_PRIORITY = 3
 LATER_PRIORITY = 5
 """Of digests and notices."""
@@ -26,13 +25,13 @@ def key_of(*parts: object) -> str:
     return sha256("|".join(map(str, parts)).encode()).hexdigest()
 
 
-def priority_of(way: Way, kind: Kind, *, critical: bool = False) -> int:
-    """Lower ones go first: what is seen at once, then what matters, then what only informs."""
+def priority_of(way: Way, kind: Kind) -> int:
+    """Lower ones go first: what is seen at once, then what fires, then what only informs."""
     if way is Way.WEBSOCKET:
         return WEBSOCKET_PRIORITY
     if kind in (Kind.DIGEST, Kind.NOTICE):
         return LATER_PRIORITY
-    return CRITICAL_PRIORITY if critical else ALERT_PRIORITY
+    return ALERT_PRIORITY
 
 
 def asked(
@@ -44,7 +43,6 @@ def asked(
     way: Way,
     content: str,
     after_ms: int = 0,
-    critical: bool = False,
     endpoint: str = "",
     unless_acknowledged: bool = False,
 ) -> NewDelivery:
@@ -57,7 +55,7 @@ def asked(
         kind=kind,
         channel=way,
         endpoint=endpoint,
-        priority=priority_of(way, kind, critical=critical),
+        priority=priority_of(way, kind),
         after_ms=after_ms,
         lives_ms=after_ms + _LIFE_MS[way],
         content=content,

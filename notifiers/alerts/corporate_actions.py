@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.transactions import ConstraintBroken, reading, writing
 from notifiers.alerts.alert import Alert, Status
+from notifiers.alerts.late import as_late, parted
 from notifiers.alerts.notices import add_notices
 from notifiers.alerts.rows import SHOWN, alert_of, json_text
 from notifiers.alerts.shards import evict
@@ -234,7 +235,9 @@ def rescaled_tracks(sources: dict[str, bytes], rules: Iterable[Rule], action: Ac
     for rule in rules:
         with suppress(Unsuitable):  # it is disabled by whoever loads it
             engine.put(rule)
-    engine.rescale(action.exchange, action.symbol, action.numerator, action.denominator)
+    late = {one.exchange for one in engine.sources if parted(one.exchange)[0] == action.exchange}
+    for exchange in sorted({action.exchange, *late}):
+        engine.rescale(exchange, action.symbol, action.numerator, action.denominator)
     return engine.kept().tracks
 
 
@@ -244,7 +247,7 @@ def _remembers_prices(tree: Condition) -> bool:
 
 
 def _rule(alert: Alert, state: bytes | None) -> Rule:
-    return Rule(
+    rule = Rule(
         id=alert.id,
         version=alert.version,
         exchange=alert.exchange,
@@ -258,6 +261,7 @@ def _rule(alert: Alert, state: bytes | None) -> Rule:
         created_at_ms=alert.created_at_ms,
         state=state,
     )
+    return as_late(rule, alert.delay_s)
 
 
 async def _store(connection: AsyncConnection, rescaled: Sequence[tuple[Alert, bytes | None]], now_ms: int) -> None:

@@ -126,7 +126,7 @@ def _owned(alert: Alert) -> Owned:
         alert.name,
         alert.message,
         alert.language,
-        0,  # a test tells no price earlier than it may be told: whoever asks for it has one that they may have
+        alert.delay_s,
     )
 
 

@@ -1,19 +1,24 @@
 """Alerts as the engine takes them, read from the database: all of a shard, or those that have changed."""
 
+import logging
 from collections.abc import AsyncIterator, Collection, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, select
+import msgspec
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import reading
 from notifiers.alerts.alert import Status
+from notifiers.alerts.late import as_late
 from notifiers.alerts.rows import baseline_of, options_of
 from notifiers.conditions import tree as trees
 from notifiers.conditions.options import Options
 from notifiers.engine.samples import Rule
 from schemas.tables import alert_changes, alert_tracks, alerts
+
+log = logging.getLogger("tickhub.notifiers.alerts.rules")
 
 PAGE = 1000
 """Rules that are read at once: to make them keeps the event loop for some ten milliseconds."""
@@ -33,31 +38,40 @@ _COLUMNS = (
     _rows.expires_at_ms,
     _rows.created_at_ms,
     _rows.state,
+    _rows.delay_s,
 )
 
 
-async def rules_of(engine: AsyncEngine, shard: int) -> AsyncIterator[list[Rule]]:
+class Page(NamedTuple):
+    """Alerts that were read together."""
+
+    rules: list[Rule]
+    unreadable: list[int]
+    """Ids of those that only another release can read."""
+
+
+async def rules_of(engine: AsyncEngine, shard: int) -> AsyncIterator[Page]:
     """All active alerts of a shard, page by page. Raises Unavailable."""
     last = 0
     while True:
         async with reading(engine) as connection:
             query = _active(shard).where(_rows.id > last).order_by(_rows.id).limit(PAGE)
-            page = [_rule(row) for row in await connection.execute(query)]
-        yield page
-        if len(page) < PAGE:
+            rows = (await connection.execute(query)).all()
+        yield _page(rows)
+        if len(rows) < PAGE:
             return
-        last = page[-1].id
+        last = rows[-1].id
 
 
-async def changed_rules(engine: AsyncEngine, shard: int, ids: Collection[int]) -> dict[int, Rule]:
+async def changed_rules(engine: AsyncEngine, shard: int, ids: Collection[int]) -> Page:
     """Those among the alerts that are active in the shard now. Raises Unavailable."""
-    found: dict[int, Rule] = {}
+    rows: list[Row[Any]] = []
     ordered = sorted(ids)
     async with reading(engine) as connection:
         for begin in range(0, len(ordered), _CHUNK):
             query = _active(shard).where(_rows.id.in_(ordered[begin : begin + _CHUNK]))
-            found |= {row[0]: _rule(row) for row in await connection.execute(query)}
-    return found
+            rows += (await connection.execute(query)).all()
+    return _page(rows)
 
 
 async def tracks_of(engine: AsyncEngine, shard: int) -> list[tuple[str, bytes]]:
@@ -77,9 +91,21 @@ def _active(shard: int) -> Select[Any]:
     return select(*_COLUMNS).where(_rows.shard == shard, _rows.status == Status.ACTIVE.value)
 
 
+def _page(rows: Sequence[Row[Any]]) -> Page:
+    page = Page([], [])
+    for row in rows:
+        try:
+            page.rules.append(_rule(row))
+        except msgspec.MsgspecError as exc:
+            log.error("alerts.unreadable", extra={"alert": row.id, "why": str(exc)})  # noqa: TRY400 - no bug
+            page.unreadable.append(row.id)
+    return page
+
+
 def _rule(row: Sequence[Any]) -> Rule:
-    alert_id, version, exchange, symbol, tree, options, baseline, fired, last_ms, expires_ms, created_ms, state = row
-    return Rule(
+    alert_id, version, exchange, symbol, tree, options, baseline, *rest = row
+    fired, last_ms, expires_ms, created_ms, state, delay_s = rest
+    rule = Rule(
         id=alert_id,
         version=version,
         exchange=exchange,
@@ -93,6 +119,7 @@ def _rule(row: Sequence[Any]) -> Rule:
         created_at_ms=created_ms,
         state=None if state is None else bytes(state),
     )
+    return as_late(rule, delay_s)
 
 
 @lru_cache(maxsize=4096)

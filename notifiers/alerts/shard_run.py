@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from notifiers.alerts.endings import MISFIT, Endings
+from notifiers.alerts.recent import Recent, Sample, replayed
 from notifiers.alerts.rules import changed_rules, rules_of, tracks_of
 from notifiers.alerts.shards import Lost, Tenure
 from notifiers.alerts.triggers import Batch, Committed, Triggers
@@ -83,6 +84,7 @@ class ShardRun:
         self._tally = tally
         self._wall = wall
         self._engine = Engine()
+        self._recent = Recent()
         self._sources_told = -1
         self._sources: Mapping[Source, Collection[str]] = {}
         self._sources_known = -1
@@ -122,6 +124,7 @@ class ShardRun:
     def take(self, tick: Tick, number: int, received_ms: int) -> None:
         """Takes a tick of one of `sources`."""
         if not self._behind:
+            self._recent.note(tick, number, received_ms)
             self._fired(self._engine.take(tick, number, received_ms))
 
     def take_bar(self, bar: Bar, number: int, received_ms: int) -> None:
@@ -170,7 +173,8 @@ class ShardRun:
         for source, state in await tracks_of(self._database, self.tenure.shard):
             self._engine.restore_track(source, state)
         async for page in rules_of(self._database, self.tenure.shard):
-            for rule in page:
+            self._misfits += page.unreadable
+            for rule in page.rules:
                 self._put(rule)
             await asyncio.sleep(0)
         self.loaded = True
@@ -247,6 +251,7 @@ class ShardRun:
 
     def _keep(self, sources: Collection[str] | None = None) -> None:
         kept = self._engine.kept(sources)
+        self._misfits += kept.misfits
         self._unsaved.tracks |= kept.tracks
         versions = self._versions
         self._unsaved.states |= {one: (versions[one], state) for one, state in kept.rules.items() if one in versions}
@@ -286,19 +291,21 @@ class ShardRun:
             log.warning("alerts.unread", extra={"shard": self.tenure.shard, "why": exc.why})
             self._changed |= ids
             return
+        self._misfits += found.unreadable
+        rules = {rule.id: rule for rule in found.rules}
         for alert_id in ids:
-            self._renew(alert_id, found.get(alert_id))
+            self._renew(alert_id, rules.get(alert_id))
         self._tell_sources()
 
     async def _end_misfits(self) -> None:
         if not self._misfits:
             return
+        ending, self._misfits = self._misfits, []
         try:
-            await self._endings.disable(self.tenure, self._misfits, MISFIT)
+            await self._endings.disable(self.tenure, ending, MISFIT)
         except Unavailable as exc:
             log.warning("alerts.misfits_left", extra={"shard": self.tenure.shard, "why": exc.why})
-            return
-        self._misfits = []
+            self._misfits += ending
 
     def _tell_sources(self) -> None:
         if self._sources_told == self._engine.sources_version:
@@ -319,14 +326,25 @@ class ShardRun:
 
     def _put(self, rule: Rule) -> None:
         try:
-            self._engine.put(rule)
-            self._fired(self._engine.catch_up(rule.id))
+            if samples := self._recent.since(rule):
+                self._catch_up(rule, samples)
+            else:
+                self._engine.put(rule)
         except Unsuitable as exc:  # made by another release
             log.warning("alerts.misfit", extra={"alert": rule.id, "why": str(exc)})
             self._misfits.append(rule.id)
             return
         self._versions[rule.id] = rule.version
         self._note_expiry(rule)
+
+    def _catch_up(self, rule: Rule, samples: list[Sample]) -> None:
+        """A rule that is read late has what came after its baseline behind it when it joins the others."""
+        now, firings, state = replayed(rule, samples)
+        if state is not None:
+            self._unsaved.states[rule.id] = (rule.version, state)
+        self._fired(firings)
+        if now is not None:
+            self._engine.put(now)
 
     def _note_expiry(self, rule: Rule) -> None:
         if rule.expires_at_ms is None:

@@ -6,15 +6,17 @@ Unavailable where the database fails, and is safe to cancel: what it does is one
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import ColumnElement, func, insert, nulls_last, select, text, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, nulls_last, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auth.transactions import reading, writing
 from notifiers.alerts.alert import Alert, Status
+from notifiers.alerts.late import delay_for
 from notifiers.alerts.notices import add_notices
 from notifiers.alerts.rows import SHOWN, alert_of, json_text, shard_of
 from notifiers.conditions import tree as trees
@@ -71,7 +73,7 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_ms: int | UnsetType | None = UNSET
 
 
-_ANEW = ("exchange", "symbol", "tree", "options", "baseline")
+_ANEW = ("exchange", "symbol", "tree", "options", "delay_s", "baseline")
 """What an alert begins anew with, where it becomes another."""
 
 
@@ -173,6 +175,21 @@ class Alerts:
         self._ring(*(shard for shard, _ in gone))
         return len(gone)
 
+    async def redelay(self, user: str, delay_of: Callable[[str], int | None]) -> int:
+        """Has a user's active alerts look at prices that are as late as those of each exchange are for the user now.
+
+        What changes begins anew; says how many that are. `delay_of`: see `notifiers.alerts.late.delay_for`.
+        """
+        now_ms = self._now_ms()
+        query = select(*SHOWN).where(_rows.user_id == user, _rows.status == Status.ACTIVE.value).with_for_update()
+        async with writing(self._engine) as connection:
+            found = [alert_of(row) for row in (await connection.execute(query)).mappings()]
+            late = [(one, delay_for(one, delay_of)) for one in found]
+            changed = [(one, delay_s) for one, delay_s in late if delay_s != one.delay_s]
+            await _redelay(connection, changed, now_ms)
+        self._ring(*(one.shard for one, _ in changed))
+        return len(changed)
+
     async def pause(self, alert_id: int, user: str) -> Alert:
         """Watches an active alert no longer, for the time being.
 
@@ -245,7 +262,10 @@ async def tell(connection: AsyncConnection, changed: Sequence[tuple[int, int]], 
 async def end(
     connection: AsyncConnection, alert_ids: Sequence[int], status: Status, reason: str, now_ms: int
 ) -> list[Alert]:
-    """Ends alerts that are active or paused, and writes their owners a notice; answers with those that it ended."""
+    """Ends alerts that are active or paused, and writes their owners a notice; answers with those that it ended.
+
+    What only another release can read ends without a notice, and is not among the answer.
+    """
     going_on = (Status.ACTIVE.value, Status.PAUSED.value)
     ending = (
         update(alerts)
@@ -253,10 +273,24 @@ async def end(
         .values(status=status.value, status_reason=reason, updated_at_ms=now_ms, state=None)
         .returning(*SHOWN)
     )
-    ended = [alert_of(row) for row in (await connection.execute(ending)).mappings()]
-    await tell(connection, [(one.shard, one.id) for one in ended], now_ms)
+    rows = (await connection.execute(ending)).mappings().all()
+    ended: list[Alert] = []
+    for row in rows:
+        with suppress(msgspec.MsgspecError):
+            ended.append(alert_of(row))
+    await tell(connection, [(row["shard"], row["id"]) for row in rows], now_ms)
     await add_notices(connection, ended, reason, now_ms)
     return ended
+
+
+async def _redelay(connection: AsyncConnection, changed: Sequence[tuple[Alert, int]], now_ms: int) -> None:
+    if not changed:
+        return
+    rows = [{"alert": one.id, "late": delay_s, "now": now_ms} for one, delay_s in changed]
+    anew = {"version": _rows.version + 1, "state": None, "baseline": None}
+    redelayed = update(alerts).where(_rows.id == bindparam("alert")).values(**anew)
+    await connection.execute(redelayed.values(delay_s=bindparam("late"), updated_at_ms=bindparam("now")), rows)
+    await tell(connection, [(one.shard, one.id) for one, _ in changed], now_ms)
 
 
 async def _check_room(connection: AsyncConnection, user: str, limit: int) -> None:

@@ -178,8 +178,7 @@ def asked_of(alert: Owned, occasion: Occasion) -> Iterator[NewDelivery]:
             user=alert.user,
             kind=kind,
             way=way,
-            critical=alert.options.critical,
-            after_ms=(alert.delay_s + after_s) * 1000,
+            after_ms=after_s * 1000,
             content=occasion.content,
             unless_acknowledged=later,
         )
@@ -204,7 +203,7 @@ def digest_of(fired: Fired, count: int, trigger_id: int) -> Iterator[NewDelivery
             user=alert.user,
             kind=Kind.DIGEST,
             way=way,
-            after_ms=left_ms + alert.delay_s * 1000,
+            after_ms=left_ms,
             content=encode(facts),
         )
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifiers.alerts.alert import Status
 from notifiers.alerts.facts import encode
+from notifiers.alerts.late import as_plain
 from notifiers.alerts.memory import keep_states, keep_tracks, settle
 from notifiers.alerts.shards import Lost, Tenure
 from notifiers.alerts.trigger_rows import (
@@ -81,7 +82,7 @@ async def write(connection: AsyncConnection, said: Mapping[Tenure, Batch], now_m
     states = {alert: state for batch in said.values() for alert, state in batch.states.items()}
     known = await _owned(connection, {firing.rule for firing, _ in firings})
     valid = [
-        Fired(firing, evaluated_ms, alert)
+        Fired(as_plain(firing, alert.delay_s), evaluated_ms, alert)
         for firing, evaluated_ms in firings
         if (alert := known.get(firing.rule)) is not None and alert.version == firing.version
     ]

@@ -44,7 +44,7 @@ from schemas.phrases import Phrase, translatable
 
 DECIMALS = 7
 """Of constants: a price has no more."""
-_MOST = 1e12
+_MOST = 1e11
 
 _FLIPPED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "=="}
 _TURNED = {"above": "below", "below": "above", "any": "any"}
@@ -165,7 +165,7 @@ class _Canonical:
     def _amount(self, node: Move | Step) -> float:
         amount = round(float(node.amount), DECIMALS)
         if not 0 < amount <= _MOST:
-            raise self._at(node, Phrase("An amount is more than 0 and at most {most}", {"most": "1,00,000 crore"}))
+            raise self._at(node, Phrase("An amount is more than 0 and at most {most}", {"most": "10,000 crore"}))
         return amount
 
     def _expression(self, node: Expression, counted: Timeframe | None = None) -> Expression:
@@ -188,7 +188,7 @@ class _Canonical:
 
     def _number(self, value: float, at: Expression) -> Number:
         if not -_MOST <= value <= _MOST:  # also what is no number
-            raise self._at(at, Phrase("A number is at most {most}", {"most": "1,00,000 crore"}))
+            raise self._at(at, Phrase("A number is at most {most}", {"most": "10,000 crore"}))
         return Number(value=round(float(value), DECIMALS) + 0.0)  # no negative zero
 
     def _arithmetic(self, node: Arithmetic, at: Arithmetic) -> Expression:

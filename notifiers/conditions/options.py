@@ -64,7 +64,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     rearm: Rearm | None = None
     rearm_after_ms: Milliseconds = 0
     """Of `rearm` recover: armed again after so long even if it did not recover; 0: never by itself."""
-    band: Annotated[float, Meta(gt=0, le=1e12)] | None = None
+    band: Annotated[float, Meta(gt=0, le=1e11)] | None = None
     """Of `rearm` recover: how far beyond the level the value must be back, in the level's own unit."""
     band_percent: bool = False
     """`band` is a percentage of the level."""

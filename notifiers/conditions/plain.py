@@ -119,7 +119,7 @@ def _number(threshold: float | str) -> float:
         value = float(threshold.replace(",", "") if isinstance(threshold, str) else threshold)
     except (ValueError, OverflowError):
         value = math.nan
-    if not -1e12 <= value <= 1e12:
+    if not -1e11 <= value <= 1e11:
         raise _refused("Expected a number in `threshold`, got {got!r}", got=str(threshold)[:40])
     return value
 

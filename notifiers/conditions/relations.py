@@ -138,8 +138,8 @@ class Relations:
         column, value = self._cursor.column, self._cursor.number()
         if value is None:
             raise self._cursor.fault(Phrase("an amount such as 50 or 2%"))
-        if not 0 < round(value, 7) <= 1e12:
-            raise refused(Phrase("An amount is more than 0 and at most {most}", {"most": "1,00,000 crore"}), column)
+        if not 0 < round(value, 7) <= 1e11:
+            raise refused(Phrase("An amount is more than 0 and at most {most}", {"most": "10,000 crore"}), column)
         return round(value, 7), self._cursor.sign("%") is not None
 
     def _move(self, left: Draft, direction: Direction) -> Move:

@@ -35,7 +35,7 @@ from notifiers.conditions.tree import (
 )
 
 Instrument = tuple[str, str]
-_MOST = 1e12
+_MOST = 1e11
 
 
 class Rescaled(msgspec.Struct, frozen=True):

@@ -17,8 +17,8 @@ MAX_NODES = 200
 """Conditions and expressions of one tree, all told."""
 MAX_DEPTH = 30
 
-Decimal = Annotated[float, Meta(ge=-1e12, le=1e12)]
-Amount = Annotated[float, Meta(gt=0, le=1e12)]
+Decimal = Annotated[float, Meta(ge=-1e11, le=1e11)]
+Amount = Annotated[float, Meta(gt=0, le=1e11)]
 WindowSeconds = Annotated[int, Meta(ge=1, le=86_400)]
 Timeframe = Literal["1m", "3m", "5m", "15m", "30m", "1h", "1d"]
 Exchange = Annotated[str, Meta(min_length=1, max_length=8)]

@@ -1,8 +1,11 @@
 """Conditions on expressions. They are evaluated with every sample of their rule and remember the sample before."""
 
+import operator
+
 from notifiers.engine.figures import Figure, Number
+from notifiers.engine.memory import remembered
 from notifiers.engine.moment import Moment, Node
-from notifiers.engine.operands import Operand
+from notifiers.engine.operands import Operand, combined
 from notifiers.engine.thresholds import HOLDS, Kind, Relation
 
 
@@ -65,7 +68,7 @@ class Comparison(_OnExpressions):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        self.last, self.last_ms = kept  # type: ignore[assignment]
+        self.last, self.last_ms = remembered(kept, tuple[Number | None, int | None])
 
 
 class Crossing(_OnExpressions):
@@ -87,10 +90,13 @@ class Crossing(_OnExpressions):
         left, right = compared
         if moment.is_clock:
             return False
-        last, self._last = self._last, (left - right, left, moment.time_ms)
+        now = combined(operator.sub, left, right)
+        if now is None:
+            return None
+        last, self._last = self._last, (now, left, moment.time_ms)
         if last is None or moment.begins_day_after(last[2]):
             return False
-        before, now = last[0], left - right
+        before = last[0]
         up, down = before < 0 <= now, before > 0 >= now
         if not (up and self.kind != Kind.BELOW) and not (down and self.kind != Kind.ABOVE):
             return False
@@ -103,8 +109,7 @@ class Crossing(_OnExpressions):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        (last,) = kept
-        self._last = tuple(last) if last else None  # type: ignore[arg-type, assignment]
+        (self._last,) = remembered(kept, tuple[tuple[Number, Number, int] | None])
 
 
 class Channel(_OnExpressions):
@@ -162,5 +167,4 @@ class Channel(_OnExpressions):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        (last,) = kept
-        self._last = tuple(last) if last else None  # type: ignore[arg-type, assignment]
+        (self._last,) = remembered(kept, tuple[tuple[int, Number, int] | None])

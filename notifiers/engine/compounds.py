@@ -6,6 +6,7 @@ is, `or` is true as soon as one part is.
 """
 
 from notifiers.engine.figures import Figure
+from notifiers.engine.memory import remembered
 from notifiers.engine.moment import Moment, Node
 
 
@@ -91,7 +92,7 @@ class Becoming(_Compound):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        self._was, self._was_ms = kept  # type: ignore[assignment]
+        self._was, self._was_ms = remembered(kept, tuple[bool | None, int | None])
 
 
 class HoldTime(_Compound):
@@ -129,7 +130,7 @@ class HoldTime(_Compound):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        self._since_ms, self._has_held = kept  # type: ignore[assignment]
+        self._since_ms, self._has_held = remembered(kept, tuple[int | None, bool])
 
 
 class HoldSamples(_Compound):
@@ -157,7 +158,7 @@ class HoldSamples(_Compound):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        (self._seen,) = kept  # type: ignore[assignment]
+        (self._seen,) = remembered(kept, tuple[int])
 
 
 class Succession(_Compound):
@@ -189,7 +190,7 @@ class Succession(_Compound):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        (self._first_ms,) = kept  # type: ignore[assignment]
+        (self._first_ms,) = remembered(kept, tuple[int | None])
 
 
 def below(node: Node) -> list[Node]:

@@ -4,7 +4,7 @@ It is pure: no clock, no I/O. The same rules, accepted samples and advances give
 engine goes on from what this one said to keep.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from heapq import heappop
 
 import msgspec
@@ -13,6 +13,8 @@ from notifiers.conditions.options import Baseline, Rearm
 from notifiers.engine.agenda import Agenda, Due, at_next_sample, follow_mornings
 from notifiers.engine.compiling import Unsuitable, compiled, is_indexed, is_level, seen_by
 from notifiers.engine.compounds import below
+from notifiers.engine.figures import MOST
+from notifiers.engine.memory import Unreadable, Unwritable
 from notifiers.engine.moment import Moment
 from notifiers.engine.policy import Policy, Refusal, policy_of
 from notifiers.engine.samples import Bar, Firing, Kept, Rule, Source
@@ -32,11 +34,15 @@ class Counters(msgspec.Struct):
     late: int = 0
     """Their time was before the last one's."""
     odd: int = 0
-    """Their price was 0 or outside the circuit limits that they tell."""
+    """Their price was 0, beyond all bounds or outside the circuit limits that they tell."""
     evaluated: int = 0
     """Rules evaluated."""
     firings: int = 0
     suppressed: int = 0
+    unreadable: int = 0
+    """States of rules and sources that were restored and could not be read: they began anew."""
+    unwritable: int = 0
+    """States that could not be kept: the rules left, the sources began anew."""
 
 
 class Engine:
@@ -76,8 +82,8 @@ class Engine:
     def put(self, rule: Rule) -> None:
         """Add a rule, or replace the one of its id if that has a lower version; else nothing happens.
 
-        One that is replaced starts anew, unless the new one brings a state. Raises Unsuitable for a tree that can't be
-        run; the old rule is gone then all the same.
+        One that is replaced starts anew, unless the new one brings a state; one whose state can't be read does too,
+        without its baseline. Raises Unsuitable for a tree that can't be run; the old rule is gone then all the same.
         """
         before = self._watches.get(rule.id)
         if before is not None:
@@ -87,7 +93,7 @@ class Engine:
         watch = self._compiled(rule)
         self._register(watch)
         if rule.state is not None:
-            self._go_on(watch, rule.state)
+            self._go_on_or_begin(watch, rule, rule.state)
         elif watch.baseline is not None and (watch.policy.waits or not watch.flags & INDEXED):
             self._take_baseline(watch, watch.baseline)
 
@@ -148,6 +154,8 @@ class Engine:
 
     def _register(self, watch: Watch) -> None:
         self._watches[watch.id] = watch
+        if len(watch.views) > 1:
+            self._tracks.connect(watch.tracks())
         for figure in watch.figures():
             self._tracks.use(figure)
         if watch.expires_at_ms is not None:
@@ -169,8 +177,16 @@ class Engine:
         for view in watch.views:
             view.fresh.append(watch)
 
+    def _go_on_or_begin(self, watch: Watch, rule: Rule, state: bytes) -> None:
+        try:
+            self._go_on(watch, state)
+        except Unreadable:
+            self.counters.unreadable += 1
+            self._leave(watch)
+            self._register(self._compiled(msgspec.structs.replace(rule, state=None, baseline=None)))
+
     def _go_on(self, watch: Watch, state: bytes) -> None:
-        """A rule that has been at work before, here or elsewhere."""
+        """A rule that has been at work before, here or elsewhere. Raises Unreadable."""
         if watch.restore_plain(state):
             watch.views[0].fresh.pop()
             return
@@ -194,6 +210,8 @@ class Engine:
         watch.flags |= GONE
         del self._watches[watch.id]
         self._changed.pop(watch.id, None)
+        if len(watch.views) > 1:
+            self._tracks.disconnect(watch.tracks())
         for view in watch.views:
             for place in (view.busy, view.mornings, view.extremes):
                 place.pop(watch.id, None)
@@ -221,7 +239,7 @@ class Engine:
         """The same for a candle."""
         track = self._tracks.get(bar.exchange, bar.symbol, bar.timeframe)
         time_ms = bar.time_ms or bar.start_ms
-        if track is None or not self._is_news(track, number, time_ms) or not self._is_sound(sound=bar.close != 0):
+        if track is None or not self._is_news(track, number, time_ms) or not self._is_sound(sound=_is_price(bar.close)):
             return []
         self._accept(track, number, time_ms)
         firings: list[Firing] = []
@@ -235,7 +253,9 @@ class Engine:
         price, lower, upper = tick.price, tick.lower_circuit, tick.upper_circuit
         if not self._is_news(track, number, tick.time_ms):
             return False
-        if not self._is_sound(sound=price != 0 and not (lower and price < lower) and not (upper and price > upper)):
+        if not self._is_sound(
+            sound=_is_price(price) and not (lower and price < lower) and not (upper and price > upper)
+        ):
             return False
         self._accept(track, number, tick.time_ms)
         return True
@@ -376,34 +396,32 @@ class Engine:
 
         With texts of sources, what hangs together with those alone, so that a firing needs to store no more; the rest
         waits for the next time. A rule whose last firing was returned is not in it: its row says that it has ended.
+
+        Never fails because of one state: a rule whose state can't be written leaves, and a source begins anew.
         """
-        tracks = None if sources is None else self._connected(sources)
+        tracks = None if sources is None else self._tracks.connected(sources)
         watches = [
             watch
             for watch in self._changed.values()
             if tracks is None or any(view.track in tracks for view in watch.views)
         ]
-        for watch in watches:
+        states: dict[int, bytes] = {}
+        misfits: list[Watch] = []
+        for watch in sorted(watches, key=_rule_id):
             del self._changed[watch.id]
-        states = {watch.id: watch.kept() for watch in sorted(watches, key=_rule_id)}
-        return Kept(tracks=self._tracks.kept(tracks), rules=states)
-
-    def _connected(self, sources: Iterable[str]) -> set[Track]:
-        """The tracks of those sources, and all that changed rules have in common with them."""
-        found = self._tracks.of_texts(sources)
-        several = [{view.track for view in watch.views} for watch in self._changed.values() if len(watch.views) > 1]
-        grown = True
-        while grown:
-            size = len(found)
-            for tracks in several:
-                if tracks & found:
-                    found |= tracks
-            grown = len(found) > size
-        return found
+            try:
+                states[watch.id] = watch.kept()
+            except Unwritable:
+                misfits.append(watch)
+        for watch in misfits:
+            self._leave(watch)
+        kept = Kept(tracks=self._tracks.kept(tracks), rules=states, misfits=tuple(one.id for one in misfits))
+        self.counters.unwritable += len(misfits) + self._tracks.take_forgotten()
+        return kept
 
     def restore_track(self, source_text: str, state: bytes) -> None:
-        """Go on from what `kept` said of a source. Before rules are put."""
-        self._tracks.restore(source_text, state)
+        """Go on from what `kept` said of a source; what can't be read is forgotten. Before rules are put."""
+        self.counters.unreadable += not self._tracks.restore(source_text, state)
 
     def rescale(self, exchange: str, symbol: str, numerator: int, denominator: int) -> None:
         """From now on the instrument's prices are numerator / denominator of what they were: so is what is remembered.
@@ -411,6 +429,10 @@ class Engine:
         Rules are to be put with new levels under a new version.
         """
         self._tracks.rescale(exchange, symbol, numerator, denominator)
+
+
+def _is_price(price: int) -> bool:
+    return price != 0 and -MOST < price < MOST
 
 
 def _rule_id(watch: Watch) -> int:

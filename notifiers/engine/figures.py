@@ -6,6 +6,7 @@ however many rules there are. A sample that leaves it wakes the rules whose thre
 included.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from operator import itemgetter
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from notifiers.engine.watch import Watch
 
 Number = int | float
+MOST = 2**62
+"""Values of that magnitude are none: twice as much no longer fits into 64 bits, in which states are kept."""
 _NOWHERE = (float("inf"), float("-inf"))
 """A gap that no value is in."""
 _FEW = 16
@@ -72,7 +75,7 @@ class Figure:
 
     def take(self, value: Number | None, time_ms: int) -> "list[Watch] | None":
         """The sample's value; gives the rules that it wakes."""
-        if value is None:
+        if value is None or not -MOST < value < MOST:
             self.known = False
             return None
         self.known = True
@@ -148,7 +151,7 @@ class Figure:
         self._levels = [level for level, _ in rows]
         self._watches = [watch for _, watch in rows]
 
-    # -- corporate actions ------------------------------------------------------------------------------------------
+    # -- what is remembered -----------------------------------------------------------------------------------------
 
     def rescale(self, numerator: int, denominator: int) -> None:
         """What is remembered of a price, as if it had always been quoted as it is from now on."""
@@ -157,10 +160,21 @@ class Figure:
             self.previous = rescaled(self.previous, numerator, denominator)
             self._below, self._above = _NOWHERE
 
+    def forget(self) -> None:
+        """As if no sample had told it yet."""
+        self.current = self.current_ms = self.previous = self.previous_ms = None
+        self.known = False
+        self._below, self._above = _NOWHERE
+
+
+def bounded(value: int | None) -> int | None:
+    """The value, if it is less than MOST."""
+    return value if value is not None and -MOST < value < MOST else None
+
 
 def rescaled(value: Number | None, numerator: int, denominator: int) -> int | None:
-    """The value times numerator / denominator, as a whole number."""
-    return None if value is None else round(value * numerator / denominator)
+    """The value times numerator / denominator, as a whole number; None where it is none, or would be too much."""
+    return None if value is None else bounded(round(value * numerator / denominator))
 
 
 # -- what samples tell ----------------------------------------------------------------------------------------------
@@ -211,6 +225,6 @@ def reader_of_indicator(text: str, line: str | None, *, measures_price: bool) ->
             value = value.get(line or "")
         if value is None or not measures_price:
             return value
-        return scaled(value)
+        return scaled(value) if math.isfinite(value) else None
 
     return read

@@ -6,7 +6,7 @@ And what the evaluation finds: there is one object of it per engine, set anew fo
 from typing import Protocol
 
 from notifiers.conditions.options import Baseline
-from notifiers.engine.figures import Figure, Number
+from notifiers.engine.figures import Figure, Number, bounded
 from notifiers.engine.samples import Source
 from notifiers.engine.views import View, ist_day
 
@@ -76,8 +76,7 @@ class Moment:
         baseline = self.baseline
         if baseline is None or figure.name not in _BASELINE_FIELDS or figure.view.track.source is not self.home:
             return None
-        value: int | None = getattr(baseline, figure.name)
-        return value
+        return bounded(getattr(baseline, figure.name))
 
     def value_of(self, figure: Figure) -> Number | None:
         """What the figure is now; None where the last sample didn't tell it."""

@@ -3,9 +3,17 @@
 from collections import deque
 
 from notifiers.engine.figures import Figure, Number
+from notifiers.engine.memory import remembered
 from notifiers.engine.moment import Moment, Node
 from notifiers.engine.operands import Operand
 from notifiers.engine.views import View
+
+MOST_ENTRIES = 512
+"""Of one window."""
+_SLICES = 256
+"""Half of that, so that a window is not made coarser with each sample."""
+
+_Window = list[tuple[Number, int]]
 
 
 class _Moving:
@@ -34,8 +42,9 @@ class _Moving:
 class _Lowest:
     """The lowest value of a time window, where each value holds until the next one.
 
-    A value that is not below a later one can't be the lowest any more, so only a rising sequence is kept: at most as
-    many entries as there were different values.
+    A value that is not below a later one can't be the lowest any more, so only a rising sequence is kept. Where that
+    grows beyond MOST_ENTRIES, the values that ceased to hold in the same 256th part of the window become one, the
+    lowest of them: then a value may count for longer than the window, by less than that part.
     """
 
     __slots__ = ("entries",)
@@ -54,7 +63,21 @@ class _Lowest:
         while entries and entries[0][1] <= time_ms - window_ms:
             entries.popleft()
         entries.append((value, 0))
+        if len(entries) > MOST_ENTRIES:
+            self._coarsen(-(-window_ms // _SLICES))
         return entries[0][0]
+
+    def _coarsen(self, slice_ms: int) -> None:
+        """Keep one entry for each slice of time, and the newest. Slices lie fixed, so no entry moves out of its own."""
+        *old, newest = self.entries
+        self.entries.clear()
+        for value, until_ms in old:
+            last = self.entries[-1] if self.entries else None
+            if last is not None and until_ms // slice_ms <= last[1] // slice_ms:
+                self.entries[-1] = (last[0], max(last[1], until_ms))
+            else:
+                self.entries.append((value, until_ms))
+        self.entries.append(newest)
 
 
 class MoveInTime(_Moving):
@@ -114,9 +137,9 @@ class MoveInTime(_Moving):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        lowest, highest, self._has_moved, self._last_ms = kept  # type: ignore[assignment]
-        for window, entries in ((self._lowest, lowest), (self._highest, highest)):
-            window.entries.extend((value, until_ms) for value, until_ms in entries)  # type: ignore[attr-defined]
+        lowest, highest, self._has_moved, self._last_ms = remembered(kept, tuple[_Window, _Window, bool, int | None])
+        self._lowest.entries.extend(lowest)
+        self._highest.entries.extend(highest)
 
 
 class MoveInBars(_Moving):
@@ -181,8 +204,8 @@ class MoveInBars(_Moving):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        closed, self._has_moved, self._last_ms = kept  # type: ignore[assignment]
-        self._closed.extend((start_ms, value) for start_ms, value in closed)  # type: ignore[attr-defined]
+        closed, self._has_moved, self._last_ms = remembered(kept, tuple[list[tuple[int, Number]], bool, int | None])
+        self._closed.extend(closed)
 
 
 class Stepping(_Moving):
@@ -224,4 +247,4 @@ class Stepping(_Moving):
 
     def restore(self, kept: list[object]) -> None:
         """The same."""
-        self._reference, self._last_ms = kept  # type: ignore[assignment]
+        self._reference, self._last_ms = remembered(kept, tuple[Number | None, int | None])

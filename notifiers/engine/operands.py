@@ -1,12 +1,11 @@
 """Expressions, ready to be worked out: constants, figures, arithmetic. None where something is missing."""
 
-import math
 import operator
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Protocol
 
-from notifiers.engine.figures import Figure, Number
+from notifiers.engine.figures import MOST, Figure, Number
 from notifiers.engine.moment import Moment
 
 _OPERATIONS: MappingProxyType[str, Callable[[Number, Number], Number]] = MappingProxyType(
@@ -59,7 +58,7 @@ class Reading:
 
 
 class Sum:
-    """Two operands put together. What is not finite, and what is divided by 0, is missing."""
+    """Two operands put together. What is divided by 0 is missing, and what is MOST or more."""
 
     __slots__ = ("_combine", "_left", "_right")
 
@@ -81,12 +80,12 @@ class Sum:
 
 
 def combined(combine: Callable[[Number, Number], Number], left: Number, right: Number) -> Number | None:
-    """The operation's result, if there is a finite one."""
+    """The operation's result, if there is one within bounds."""
     try:
         result = combine(left, right)
     except (ZeroDivisionError, OverflowError):
         return None
-    return result if math.isfinite(result) else None
+    return result if -MOST < result < MOST else None
 
 
 def folded(op: str, left: Operand, right: Operand) -> Operand:

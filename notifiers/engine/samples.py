@@ -112,3 +112,5 @@ class Kept(msgspec.Struct, frozen=True):
 
     tracks: Mapping[str, bytes]
     rules: Mapping[int, bytes]
+    misfits: tuple[int, ...] = ()
+    """Rules whose states could not be written. They are no longer in the engine."""

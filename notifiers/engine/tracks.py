@@ -1,31 +1,33 @@
 """Tracks: how far each source of samples has come, and which of its samples are accepted."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
-
-import msgspec
+from itertools import pairwise
 
 from notifiers.engine.figures import Figure
+from notifiers.engine.memory import Unreadable, Unwritable, read, written
 from notifiers.engine.samples import Source
-from notifiers.engine.views import Seen, View
+from notifiers.engine.views import KeptView, Seen, View
 from schemas.market import TIMEFRAMES, MarketState
 
 
 class Track:
     """One source: which of its samples are accepted, and its views."""
 
-    __slots__ = ("_kept", "number", "source", "time_ms", "views")
+    __slots__ = ("_kept", "neighbours", "number", "source", "time_ms", "views")
 
-    def __init__(self, source: "Source", kept: bytes | None) -> None:
+    def __init__(self, source: Source, kept: bytes | None) -> None:
+        """Raises Unreadable."""
         self.source = source
         self.number = -1
         self.time_ms = 0
         """Of the last accepted sample."""
         self.views: dict[Seen, View] = {}
-        self._kept: dict[Seen, list[Any]] = {}
+        self.neighbours: dict[Track, int] = {}
+        """The tracks that some rules look at besides this one, with how many rules there are for each."""
+        self._kept: dict[Seen, KeptView] = {}
         """What is to be restored; only until the next sample."""
         if kept is not None:
-            self.number, self.time_ms, views = msgspec.msgpack.decode(kept)
+            self.number, self.time_ms, views = read(kept, tuple[int, int, list[KeptView]])
             self._kept = {_seen(view[0]): view for view in views}
 
     def accepted(self, number: int, time_ms: int) -> None:
@@ -60,12 +62,17 @@ class Track:
         return (figure for view in self.views.values() for figure in view.figures.values() if figure.users)
 
     def kept(self) -> bytes:
-        """Its state, with that of its views."""
+        """Its state, with that of its views. Raises Unwritable."""
         views = [view.kept() for view in self.views.values()]
-        return msgspec.msgpack.encode([self.number, self.time_ms, views])
+        return written([self.number, self.time_ms, views])
+
+    def forget(self) -> None:
+        """As if no sample had told anything yet: what it remembers can't be kept. How far it has come stays."""
+        for view in self.views.values():
+            view.forget()
 
 
-def _seen(kept: str | list[str]) -> Seen:
+def _seen(kept: str | list[MarketState]) -> Seen:
     return kept if isinstance(kept, str) else frozenset(MarketState(state) for state in kept)
 
 
@@ -76,6 +83,8 @@ class Tracks:
         self.version = 0
         """Changes whenever `wanted` may have."""
         self.changed: set[Track] = set()
+        self.forgotten = 0
+        """How often a track had to forget all, since its state could not be written."""
         self._tracks: dict[tuple[str, str, str], Track] = {}
         self._sources: dict[tuple[str, str, str], Source] = {}
 
@@ -128,6 +137,20 @@ class Tracks:
         if view.unused:
             track.views.pop(view.seen, None)
 
+    def connect(self, tracks: Iterable[Track]) -> None:
+        """A rule looks at all of these."""
+        for one, other in pairwise(tracks):
+            one.neighbours[other] = one.neighbours.get(other, 0) + 1
+            other.neighbours[one] = other.neighbours.get(one, 0) + 1
+
+    def disconnect(self, tracks: Iterable[Track]) -> None:
+        """The rule that looked at these has gone."""
+        for pair in pairwise(tracks):
+            for one, other in (pair, pair[::-1]):
+                one.neighbours[other] -= 1
+                if not one.neighbours[other]:
+                    del one.neighbours[other]
+
     def clear_unused(self) -> None:
         """Forget the figures that nobody looks at."""
         for track in self._tracks.values():
@@ -138,18 +161,49 @@ class Tracks:
 
     # -- at rest ----------------------------------------------------------------------------------------------------
 
-    def restore(self, text: str, state: bytes) -> None:
-        """Go on from what was kept of a source."""
+    def restore(self, text: str, state: bytes) -> bool:
+        """Go on from what was kept of a source; False where that can't be read: the source begins anew."""
         key = _key(text)
-        self._tracks[key] = Track(self.source(*key), state)
+        try:
+            self._tracks[key] = Track(self.source(*key), state)
+        except Unreadable:
+            self._tracks[key] = Track(self.source(*key), None)
+            return False
+        return True
 
     def kept(self, only: set[Track] | None) -> dict[str, bytes]:
         """The states of the tracks that have changed, of these alone where given; they count as unchanged from now."""
         changed = set(self.changed) if only is None else self.changed & only
         self.changed -= changed
-        return {text: track.kept() for text, track in sorted((track.source.text, track) for track in changed)}
+        return {track.source.text: self._kept(track) for track in sorted(changed, key=_source_of)}
 
-    def of_texts(self, texts: Iterable[str]) -> set[Track]:
+    def take_forgotten(self) -> int:
+        """How many tracks have had to forget all, since their states could not be written; not told again."""
+        forgotten, self.forgotten = self.forgotten, 0
+        return forgotten
+
+    def _kept(self, track: Track) -> bytes:
+        try:
+            return track.kept()
+        except Unwritable:
+            self.forgotten += 1
+            track.forget()
+        try:
+            return track.kept()
+        except Unwritable:
+            return Track(track.source, None).kept()
+
+    def connected(self, texts: Iterable[str]) -> set[Track]:
+        """The tracks of these sources, and all that rules have in common with them, directly or by others."""
+        found = self._of_texts(texts)
+        waiting = list(found)
+        while waiting:
+            more = waiting.pop().neighbours.keys() - found
+            found |= more
+            waiting += more
+        return found
+
+    def _of_texts(self, texts: Iterable[str]) -> set[Track]:
         """The tracks of sources by their texts; those that there are."""
         found = (self._tracks.get(_key(text)) for text in texts)
         return {track for track in found if track is not None}
@@ -162,6 +216,10 @@ class Tracks:
                 self.changed.add(track)
                 for view in track.views.values():
                     view.rescale(numerator, denominator)
+
+
+def _source_of(track: Track) -> str:
+    return track.source.text
 
 
 def _key(text: str) -> tuple[str, str, str]:

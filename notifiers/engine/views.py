@@ -8,7 +8,7 @@ marks of the day.
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from notifiers.engine.figures import Figure, Number, rescaled
+from notifiers.engine.figures import Figure, Number, bounded, rescaled
 from schemas.market import MarketState, Tick
 
 if TYPE_CHECKING:
@@ -23,6 +23,15 @@ Seen = frozenset[MarketState | None] | str
 """What a view lets through: states of the market for ticks; for candles EVERY or CLOSED."""
 EVERY = "every"
 CLOSED = "closed"
+
+_PRICES = ("price", "high", "low", "mark_high", "mark_low", "year_high", "year_low")
+
+KeptFigure = tuple[str, Number | None, int | None, bool]
+KeptView = tuple[
+    str | list[MarketState], int, int, int,
+    int | None, int | None, int | None, int | None, int | None, list[KeptFigure],
+]  # fmt: skip
+"""What `View.kept` tells, and how it is read."""
 
 
 def ist_day(time_ms: int) -> int:
@@ -144,13 +153,13 @@ class View:
         self._begin_day(tick.time_ms)
         if self.new_day:
             self.mark_high = self.mark_low = None
-        self.high, self.low = tick.high, tick.low
+        told_high, told_low = self.high, self.low = bounded(tick.high), bounded(tick.low)
         self.year_before_high, self.year_before_low = self.year_high, self.year_low
-        self.year_high, self.year_low = tick.year_high, tick.year_low
+        self.year_high, self.year_low = bounded(tick.year_high), bounded(tick.year_low)
         price, before_high, before_low = tick.price, self.mark_high, self.mark_low
         self.before_high, self.before_low = before_high, before_low
-        high = price if tick.high is None or tick.high < price else tick.high
-        low = price if tick.low is None or tick.low > price else tick.low
+        high = price if told_high is None or told_high < price else told_high
+        low = price if told_low is None or told_low > price else told_low
         new_high, new_low = before_high is None or high > before_high, before_low is None or low < before_low
         self.way_high = high if new_high and high > price else None
         self.way_low = low if new_low and low < price else None
@@ -185,16 +194,32 @@ class View:
             self.year_high, self.year_low, figures,
         ]  # fmt: skip
 
-    def restore(self, kept: list[Any]) -> None:
+    def restore(self, kept: "KeptView") -> None:
         """Go on from there."""
         (
             _, self.number, self.time_ms, self.day, self.price, self.mark_high, self.mark_low,
             self.year_high, self.year_low, _,
         ) = kept  # fmt: skip
 
+    def forget(self) -> None:
+        """As if no sample had told anything yet."""
+        for name in (
+            *_PRICES,
+            "before_high",
+            "before_low",
+            "way_high",
+            "way_low",
+            "year_before_high",
+            "year_before_low",
+        ):
+            setattr(self, name, None)
+        self.day = -1
+        for figure in self.figures.values():
+            figure.forget()
+
     def rescale(self, numerator: int, denominator: int) -> None:
         """What is remembered of prices, as if they had always been quoted as they are from now on."""
-        for name in ("price", "high", "low", "mark_high", "mark_low", "year_high", "year_low"):
+        for name in _PRICES:
             setattr(self, name, rescaled(getattr(self, name), numerator, denominator))
         for figure in self.figures.values():
             figure.rescale(numerator, denominator)

@@ -1,6 +1,7 @@
 """A rule at work: its compiled tree and what is remembered of it."""
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -8,10 +9,12 @@ from notifiers.conditions.options import Baseline, Rearm
 from notifiers.engine.comparisons import Comparison, Crossing
 from notifiers.engine.compounds import below
 from notifiers.engine.figures import Figure, Number
+from notifiers.engine.memory import Unreadable, read, remembered, written
 from notifiers.engine.moment import Leaf, Moment, Node
 from notifiers.engine.policy import Policy, Refusal
 from notifiers.engine.samples import Firing, Source, Via
 from notifiers.engine.thresholds import STARTED, Indexed, NewExtreme, Range, Threshold, is_back
+from notifiers.engine.tracks import Track
 from notifiers.engine.views import View, ist_day
 from schemas.market import PRICE_SCALE, scaled
 
@@ -33,6 +36,15 @@ STORM_MS = 180_000
 _REASONS = ("cooldown", "frequency", "max_per_day")
 _NOTHING_SPECIAL = msgspec.msgpack.encode([])
 """What is kept of most rules: that they have begun."""
+
+
+class _State(NamedTuple):
+    """What is kept of a rule. Which parts have begun: of those that can be indexed, in the order of the text."""
+
+    flags: int
+    extra: list[Any] | None
+    started: list[bool]
+    memories: list[list[Any]]
 
 
 class Extra:
@@ -61,10 +73,10 @@ class Extra:
         ]  # fmt: skip
 
     def restore(self, kept: list[object]) -> None:
-        """Go on from there."""
+        """Go on from there. Raises Unreadable."""
         (
             self.firing_day, self.fired_today, self.suppressed, self.reasons, self.recent, self.deadline_ms,
-        ) = kept  # type: ignore[assignment]  # fmt: skip
+        ) = remembered(kept, tuple[int, int, int, int, list[int], int | None])  # fmt: skip
 
 
 class Watch(msgspec.Struct, gc=False, eq=False):
@@ -256,6 +268,10 @@ class Watch(msgspec.Struct, gc=False, eq=False):
             return figure.name
         return f"{source.exchange}:{source.symbol}.{figure.name}"
 
+    def tracks(self) -> list[Track]:
+        """The sources that it looks at, each once."""
+        return list(dict.fromkeys(view.track for view in self.views))
+
     def figures(self) -> Iterator[Figure]:
         """All that it looks at, in the order of its text; some maybe twice."""
         return (figure for node in below(self.tree) for figure in node.figures())
@@ -263,13 +279,13 @@ class Watch(msgspec.Struct, gc=False, eq=False):
     # -- at rest ----------------------------------------------------------------------------------------------------
 
     def kept(self) -> bytes:
-        """What can't be worked out again."""
+        """What can't be worked out again. Raises Unwritable."""
         if self.is_nothing_special():
             return _NOTHING_SPECIAL
         nodes = below(self.tree)
         starts = [bool(node.flags & STARTED) for node in nodes if isinstance(node, Indexed)]
         extra = None if self.extra is None else self.extra.kept()
-        return msgspec.msgpack.encode([self.flags & _KEPT, extra, starts, [node.keep() for node in nodes]])
+        return written([self.flags & _KEPT, extra, starts, [node.keep() for node in nodes]])
 
     def is_nothing_special(self) -> bool:
         """Whether there is nothing to keep but that it has begun."""
@@ -290,17 +306,22 @@ class Watch(msgspec.Struct, gc=False, eq=False):
         return True
 
     def restore(self, state: bytes) -> None:
-        """Go on from there."""
-        kept = msgspec.msgpack.decode(state)
+        """Go on from there. Raises Unreadable; then it is no longer of use."""
         nodes = below(self.tree)
-        flags, extra, starts, memories = kept or (ARMED | BEGUN, None, None, ())
-        self.flags = self.flags & ~_KEPT | flags
+        places = [node for node in nodes if isinstance(node, Indexed)]
+        if state == _NOTHING_SPECIAL:
+            kept = _State(ARMED | BEGUN, None, [True] * len(places), [[] for _ in nodes])
+        else:
+            kept = read(state, _State)
+        flags, extra, starts, memories = kept
+        if len(starts) != len(places) or len(memories) != len(nodes):
+            raise Unreadable("of another tree")
+        self.flags = self.flags & ~_KEPT | flags & _KEPT
         if extra is not None:
             self.own_extra().restore(extra)
-        places = [node for node in nodes if isinstance(node, Indexed)]
-        for place, started in zip(places, starts or [True] * len(places), strict=True):
+        for place, started in zip(places, starts, strict=True):
             place.flags |= STARTED if started else 0
-        for node, memory in zip(nodes, memories, strict=False):
+        for node, memory in zip(nodes, memories, strict=True):
             node.restore(memory)
 
 

@@ -108,7 +108,7 @@ class Attempts:
         for result in results:
             id_ = result.claimed.delivery.id
             attempt = next((one for one in attempts.get(id_, ()) if one.number == result.number), None)
-            if attempt is None:  # the delivery was pruned meanwhile
+            if attempt is None or id_ not in after:  # the delivery was pruned meanwhile, or is unreadable
                 continue
             after[id_], told = self._answered(after[id_], attempt, attempts[id_], result, now_ms)
             noted.append(told)

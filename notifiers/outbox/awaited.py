@@ -1,10 +1,12 @@
 """Deliveries that a provider may have, or has and says nothing of: asked about until somebody knows."""
 
+import logging
 from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 from sqlalchemy import literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifiers.errors import Refused
 from notifiers.outbox import transitions
@@ -15,6 +17,8 @@ from notifiers.outbox.provider import Outcome
 from notifiers.outbox.rows import Row, attempts_of, free, lock, save, save_attempts
 from schemas.database_clock import NowMs
 from schemas.tables import deliveries
+
+log = logging.getLogger("tickhub.notifiers.outbox.awaited")
 
 _rows = deliveries.c
 _AWAITED = _rows.status.in_([literal_column(f"'{one}'") for one in ("accepted", "sent", "unknown")])
@@ -64,9 +68,12 @@ class Awaiting:
         async with self._ledger.writing() as connection:
             token, rows = await lease(connection, due, self._ledger.lease_ms)
             attempts = await attempts_of(connection, [row.delivery.id for row in rows]) if rows else {}
+            changed = await _without_attempts(connection, [row for row in rows if row.delivery.id not in attempts])
+        self._ledger.tell(changed)
         return [
             Awaited(claimed=Claimed(delivery=row.delivery, token=token), attempt=attempts[row.delivery.id][-1])
             for row in rows
+            if row.delivery.id in attempts
         ]
 
     async def settle(self, found: Sequence[Found]) -> None:
@@ -77,19 +84,21 @@ class Awaiting:
         async with self._ledger.writing() as connection:
             now_ms, before = await lock(connection, ids)
             attempts = await attempts_of(connection, ids)
-            both = [self._settled(row, ids[id_], attempts[id_], now_ms) for id_, row in before.items()]
+            both = [self._settled(row, ids[id_], attempts.get(id_, ()), now_ms) for id_, row in before.items()]
             await save(connection, [row for row, _ in both])
-            await save_attempts(connection, [attempt for _, attempt in both])
+            await save_attempts(connection, [attempt for _, attempt in both if attempt is not None])
             unneeded = await cancel_after_reading(connection, before.values(), [row for row, _ in both], now_ms)
         changed = [
             row.delivery for row, _ in both if row.delivery.status is not before[row.delivery.id].delivery.status
         ]
         self._ledger.tell([*changed, *unneeded])
 
-    def _settled(self, row: Row, found: Found, attempts: Sequence[Attempt], now_ms: int) -> tuple[Row, Attempt]:
+    def _settled(self, row: Row, found: Found, attempts: Sequence[Attempt], now_ms: int) -> tuple[Row, Attempt | None]:
         asked = found.awaited.attempt
-        attempt = next(one for one in attempts if one.number == asked.number)
+        attempt = next((one for one in attempts if one.number == asked.number), None)
         ours = row.token == found.awaited.claimed.token
+        if attempt is None:
+            return (free(transitions.unattempted(row.delivery, now_ms)) if ours else row), None
         if isinstance(found.said, Outcome):
             told, noted = transitions.taken(row.delivery, attempt, found.said, now_ms)
             after = moved(row, told)
@@ -112,11 +121,23 @@ class Awaiting:
             case Nothing.HARMED:
                 return free(transitions.queued(delivery, now_ms, delivery.reason)), attempt
             case _:
-                return free(transitions.doubted(delivery, attempt, now_ms)), attempt
+                return free(transitions.doubted(delivery, attempt.started_at_ms, now_ms)), attempt
+
+
+async def _without_attempts(connection: AsyncConnection, rows: Sequence[Row]) -> list[Delivery]:
+    """Puts off those of which no attempt is written down, or ends them: there is nothing to ask about."""
+    if not rows:
+        return []
+    now_ms, locked = await lock(connection, [row.delivery.id for row in rows])
+    for id_ in locked:
+        log.error("delivery.unattempted", extra={"delivery": id_})
+    after = [transitions.unattempted(row.delivery, now_ms) for row in locked.values()]
+    await save(connection, map(free, after))
+    return after
 
 
 def _later(delivery: Delivery, attempt: Attempt, now_ms: int) -> Delivery:
     """It is no further than it was: asked again later, as with no news."""
     if delivery.status is Status.UNKNOWN:
-        return transitions.doubted(delivery, attempt, now_ms)
+        return transitions.doubted(delivery, attempt.started_at_ms, now_ms)
     return transitions.silent(delivery, now_ms)

@@ -6,10 +6,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from notifiers.errors import Blame, OutcomeUnknown, Refused
 from notifiers.outbox.attempts import Attempts, Intent, Result
 from notifiers.outbox.breaker import Breaker
-from notifiers.outbox.delivery import Delivery
+from notifiers.outbox.delivery import UNREADABLE, Delivery
 from notifiers.outbox.group_commit import GroupCommit
 from notifiers.outbox.ledger import Claimed
 from notifiers.outbox.pace import Pace
@@ -172,6 +174,9 @@ async def ask(provider: Provider, job: Job) -> Outcome | Failure:
         return exc
     except TimeoutError:
         return OutcomeUnknown(provider.name, "no answer in time")
+    except msgspec.ValidationError:  # its facts, which are read before anybody is asked
+        log.exception("delivery.unreadable", extra={"delivery": job.delivery.id, "provider": provider.name})
+        return Refused(UNREADABLE, permanent=True)
     except Exception:  # the top of a delivery: a bug in one must not hold up the others
         log.exception("delivery.bug", extra={"delivery": job.delivery.id, "provider": provider.name})
         return OutcomeUnknown(provider.name, "a bug")

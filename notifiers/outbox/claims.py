@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
-from sqlalchemy import Select, literal_column, select, update
+from sqlalchemy import Select, func, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from notifiers.outbox import transitions
@@ -12,7 +12,7 @@ from notifiers.outbox.delivery import Delivery, NewDelivery, Status
 from notifiers.outbox.gates import Hold, Instead, Skip, Verdict
 from notifiers.outbox.ledger import Claimed, Ledger
 from notifiers.outbox.new_deliveries import derived, insert_deliveries
-from notifiers.outbox.rows import Row, free, lock, row_of, save
+from notifiers.outbox.rows import Row, free, lock, read_or_bury, save
 from notifiers.way import Way
 from schemas.database_clock import NowMs
 from schemas.tables import deliveries
@@ -21,6 +21,10 @@ _rows = deliveries.c
 WAITING = (_rows.status == literal_column("'queued'")) & _rows.lease_token.is_(None)
 """As the index `ix_deliveries_due` has it: in literals, so that the database knows it again."""
 NO_ENDPOINT = "no endpoint"
+IN_TURN = {Way.SMS: 1000, Way.VOICE: 5000}
+"""The channels that are slow, where one user's many would keep all others waiting: users take turns there, among so
+many due deliveries, so that a claim stays quick however many there are."""
+LATELY_MS = 600_000
 
 
 class Claims:
@@ -33,13 +37,9 @@ class Claims:
         self._ledger = ledger
 
     async def claim(self, way: Way, most: int) -> list[Claimed]:
-        """Due deliveries of a channel that nobody else works on, the most urgent first."""
-        due = (
-            select(_rows.id)
-            .where(WAITING, _rows.channel == way, _rows.due_at_ms <= NowMs())
-            .order_by(_rows.priority, _rows.due_at_ms)
-            .limit(most)
-        )
+        """Due deliveries of a channel that nobody else works on, the most urgent first; of `IN_TURN`, users in turn."""
+        due = _in_turn(way) if way in IN_TURN else _first_come(way)
+        due = due.limit(most)
         async with self._ledger.writing() as connection:
             token, rows = await lease(connection, due, self._ledger.lease_ms)
         claimed = sorted((row.delivery for row in rows), key=lambda one: (one.priority, one.due_at_ms, one.id))
@@ -92,10 +92,48 @@ class Claims:
         return Claimed(delivery=delivery, token=claimed.token)
 
 
+def _first_come(way: Way) -> Select[int]:
+    due = select(_rows.id).where(WAITING, _rows.channel == way, _rows.due_at_ms <= NowMs())
+    return due.order_by(_rows.priority, _rows.due_at_ms)
+
+
+def _in_turn(way: Way) -> Select[int]:
+    """Within a priority, who has had least of late comes first: a user's nth counts as n, after what they have had.
+
+    Ranks are given apart from the lock, as PostgreSQL wants it.
+    """
+    window = select(_rows.id, _rows.user_id, _rows.priority, _rows.due_at_ms).where(
+        WAITING, _rows.channel == way, _rows.due_at_ms <= NowMs()
+    )
+    first = window.order_by(_rows.priority, _rows.due_at_ms).limit(IN_TURN[way]).cte("first")
+    lately = (
+        select(_rows.user_id, func.count().label("count"))
+        .where(
+            _rows.user_id.in_(select(first.c.user_id).distinct()),
+            _rows.channel == way,
+            _rows.sent_at_ms >= NowMs() - LATELY_MS,
+        )
+        .group_by(_rows.user_id)
+        .cte("lately")
+    )
+    nth = func.row_number().over(partition_by=(first.c.user_id, first.c.priority), order_by=first.c.due_at_ms)
+    turns = (
+        select(first.c.id, (nth + func.coalesce(lately.c.count, 0)).label("turn"))
+        .select_from(first.outerjoin(lately, lately.c.user_id == first.c.user_id))
+        .cte("turns")
+    )
+    return (
+        select(_rows.id)
+        .join(turns, turns.c.id == _rows.id)
+        .where(WAITING)
+        .order_by(_rows.priority, turns.c.turn, _rows.due_at_ms)
+    )
+
+
 async def lease(connection: AsyncConnection, due: Select[int], lease_ms: int) -> tuple[str, list[Row]]:
     """Takes what a query finds and nobody else takes at this moment; says with which token."""
     # A CTE with a lock in it is run once; a subquery PostgreSQL may run again, and so take more than the limit.
-    chosen = due.with_for_update(skip_locked=True).cte("due")
+    chosen = due.with_for_update(skip_locked=True, of=deliveries).cte("due")
     token = secrets.token_hex(16)
     statement = (
         update(deliveries)
@@ -103,7 +141,8 @@ async def lease(connection: AsyncConnection, due: Select[int], lease_ms: int) ->
         .values(lease_token=token, lease_until_ms=NowMs() + lease_ms)
         .returning(deliveries)
     )
-    return token, list(map(row_of, (await connection.execute(statement)).mappings()))
+    rows = (await connection.execute(statement)).mappings().all()
+    return token, await read_or_bury(connection, rows)
 
 
 async def _locked(connection: AsyncConnection, claims: Sequence[Claimed]) -> tuple[int, list[Row]]:

@@ -24,7 +24,7 @@ from notifiers.outbox import transitions
 from notifiers.outbox.attempts import ACKNOWLEDGED, Attempts
 from notifiers.outbox.awaited import Awaiting
 from notifiers.outbox.claims import Claims
-from notifiers.outbox.delivery import IN_DOUBT, Delivery, History, NewDelivery, Status
+from notifiers.outbox.delivery import IN_DOUBT, UNREADABLE, Delivery, History, NewDelivery, Status
 from notifiers.outbox.ledger import (
     LEASE_S,
     BadAddress,
@@ -37,7 +37,7 @@ from notifiers.outbox.ledger import (
 )
 from notifiers.outbox.new_deliveries import insert_deliveries
 from notifiers.outbox.provider import Outcome
-from notifiers.outbox.rows import attempts_of, delivery_of, free, lock, save, save_attempts
+from notifiers.outbox.rows import attempts_of, delivery_of, free, lock, readable, save, save_attempts
 from notifiers.outbox.sweeps import Sweeps
 from notifiers.way import Way
 from schemas.database_clock import NowMs
@@ -54,7 +54,7 @@ _REDRIVEN_AT_ONCE = 500
 class Redrive(msgspec.Struct, frozen=True, kw_only=True):
     """Which dead deliveries are to be sent again: all that fit everything that is said.
 
-    Those in doubt may have arrived, and are meant only where it is said.
+    Those in doubt may have arrived, and are meant only where it is said; the unreadable only by their reason.
     """
 
     lives_s: Seconds
@@ -104,16 +104,18 @@ class Deliveries:
         delivery as it is then, None where that attempt was never made.
         """
         known = await self.find(delivery_id)
-        if known is None or not 1 <= attempt <= len(known.attempts):
+        if known is None or all(one.number != attempt for one in known.attempts):
             return None
         await self._ledger.suppress(known.delivery, said)
         async with self._ledger.writing() as connection:
             now_ms, rows = await lock(connection, [delivery_id])
-            row = rows[delivery_id]
+            row = rows.get(delivery_id)
+            if row is None:
+                return None
             if not await _is_news(connection, key):
                 return row.delivery
             attempts = (await attempts_of(connection, [delivery_id]))[delivery_id]
-            asked = attempts[attempt - 1]
+            asked = next(one for one in attempts if one.number == attempt)
             if isinstance(said, Outcome):
                 told, noted = transitions.taken(row.delivery, asked, said, now_ms)
             else:
@@ -175,7 +177,7 @@ class Deliveries:
         self._ledger.tell(again)
         return len(again)
 
-    # -- reading ------------------------------------------------------------------------------------------------------
+    # -- reading: what can't be read is counted, and left out ----------------------------------------------------------
 
     async def find(self, delivery_id: int) -> History | None:
         """One delivery and how it went."""
@@ -206,7 +208,7 @@ class Deliveries:
         page = select(deliveries).where(which).order_by(_rows.id.desc()).limit(limit).offset(offset)
         async with self._ledger.reading() as connection:
             total = (await connection.execute(select(func.count()).select_from(deliveries).where(which))).scalar_one()
-            found = list(map(delivery_of, (await connection.execute(page)).mappings()))
+            found, _ = readable((await connection.execute(page)).mappings(), delivery_of)
             attempts = await attempts_of(connection, [delivery.id for delivery in found]) if found else {}
         return [History(delivery=delivery, attempts=tuple(attempts.get(delivery.id, ()))) for delivery in found], total
 
@@ -221,6 +223,8 @@ def _conditions(wanted: Redrive) -> list[ColumnElement[bool]]:
         conditions.append(_rows.user_id == wanted.user)
     if wanted.reason is not None:
         conditions.append(_rows.reason == wanted.reason)
+    else:
+        conditions.append(_rows.reason.is_distinct_from(UNREADABLE))
     if not wanted.in_doubt:
         conditions.append(_rows.reason.is_distinct_from(IN_DOUBT))
     return conditions

@@ -40,6 +40,8 @@ FINAL = frozenset({Status.DELIVERED, Status.READ, Status.SKIPPED, Status.CANCELL
 IN_DOUBT = "unknown"
 """The reason of a delivery that is dead because nobody could tell whether the provider had it."""
 EXPIRED = "expired"
+UNREADABLE = "unreadable"
+"""The reason of one that is dead because nobody can tell what it was to say."""
 NO_REPORT = "no report"
 """The reason of one that is `sent` for good: its provider took it, and never said more."""
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+import msgspec
+
 from notifiers.outbox.calling import Calling, Route
 from notifiers.outbox.claims import Claims
 from notifiers.outbox.gates import AddresseesOf, EndpointsOf, Gate, Hold, Skip, Verdict
@@ -176,10 +178,12 @@ class Lane:
                     verdicts.update(await gate(asked, people))
         except Unavailable:
             raise
-        except Exception:  # the top of a delivery: a bug in one must not hold up the others
+        except Exception as exc:  # the top of a delivery: a bug in one must not hold up the others
             if len(claimed) > 1:
                 parts = [await self._verdicts([one], people) for one in claimed]
                 return {id_: verdict for part in parts for id_, verdict in part.items()}
+            if isinstance(exc, msgspec.ValidationError):  # its facts: the provider can't read them either, and ends it
+                return verdicts
             log.exception("delivery.bug", extra={"delivery": claimed[0].delivery.id})
             until_ms = round(self._wall() * 1000) + AFTER_ERROR_MS
             return {claimed[0].delivery.id: Hold(until_ms, INTERNAL_ERROR)}

@@ -1,7 +1,8 @@
 """Deliveries and attempts as rows: read under a lock, changed in memory, written back in one go."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import (
@@ -18,10 +19,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifiers.outbox.delivery import Attempt, AttemptState, Delivery, Kind, Status
+from notifiers.outbox.delivery import UNREADABLE, Attempt, AttemptState, Delivery, Kind, Status
 from notifiers.way import Way
 from schemas.database_clock import NowMs
 from schemas.tables import deliveries, delivery_attempts
+
+log = logging.getLogger("tickhub.notifiers.outbox.rows")
+
+T = TypeVar("T")
 
 _attempts = delivery_attempts.c
 _CHANGING = (
@@ -88,6 +93,34 @@ def delivery_of(row: RowMapping) -> Delivery:
     )
 
 
+def readable(rows: Iterable[RowMapping], read: Callable[[RowMapping], T]) -> tuple[list[T], list[RowMapping]]:
+    """What rows say, and those that say nothing: of another release, or spoilt."""
+    found: list[T] = []
+    odd: list[RowMapping] = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError):
+            odd.append(row)
+    return found, odd
+
+
+async def read_or_bury(connection: AsyncConnection, rows: Iterable[RowMapping]) -> list[Row]:
+    """The deliveries in rows that were read under the lock. Those that can't be read are dead, and nobody's any more.
+
+    One of them must not keep the others from their way, nor be met again and again.
+    """
+    found, odd = readable(rows, row_of)
+    if odd:
+        ids = [row["id"] for row in odd]
+        buried = {"status": Status.DEAD, "reason": UNREADABLE, "lease_token": None, "lease_until_ms": None}
+        statement = update(deliveries).where(among(connection, deliveries.c.id, ids))
+        await connection.execute(statement.values(buried | {"finished_at_ms": NowMs()}))
+        for row in odd:
+            log.error("delivery.unreadable", extra={"delivery": row["id"]})
+    return found
+
+
 def content_text(content: Mapping[str, Any]) -> str:
     """What a delivery tells, as it is stored."""
     return _encode(content).decode()
@@ -117,6 +150,8 @@ def among(connection: AsyncConnection, column: ColumnElement[int], ids: Collecti
 async def lock(connection: AsyncConnection, ids: Collection[int]) -> tuple[int, dict[int, Row]]:
     """The time by the database's clock, and the deliveries of those ids, which nobody else changes until the commit.
 
+    What can't be read is missing, see `read_or_bury`.
+
     Always in the order of their ids, so that two transactions never wait for each other in a ring. SQLite has seen to
     it with BEGIN IMMEDIATE already.
     """
@@ -128,7 +163,7 @@ async def lock(connection: AsyncConnection, ids: Collection[int]) -> tuple[int, 
     )
     rows = (await connection.execute(query)).mappings().all()
     now_ms = rows[0]["now_ms"] if rows else 0
-    return now_ms, {row["id"]: row_of(row) for row in rows}
+    return now_ms, {row.delivery.id: row for row in await read_or_bury(connection, rows)}
 
 
 def row_of(row: RowMapping) -> Row:
@@ -155,15 +190,18 @@ _SAVE = (
 
 
 async def attempts_of(connection: AsyncConnection, ids: Collection[int]) -> dict[int, list[Attempt]]:
-    """The attempts of deliveries, by their ids, in order."""
+    """The attempts of deliveries, by their ids, in order. What can't be read is missing."""
     query = (
         select(delivery_attempts)
         .where(among(connection, _attempts.delivery_id, ids))
         .order_by(_attempts.delivery_id, _attempts.number)
     )
     found: dict[int, list[Attempt]] = {}
-    for row in (await connection.execute(query)).mappings():
-        found.setdefault(row["delivery_id"], []).append(attempt_of(row))
+    attempts, odd = readable((await connection.execute(query)).mappings(), attempt_of)
+    for row in odd:
+        log.error("attempt.unreadable", extra={"delivery": row["delivery_id"], "attempt": row["number"]})
+    for attempt in attempts:
+        found.setdefault(attempt.delivery_id, []).append(attempt)
     return found
 
 

@@ -11,7 +11,7 @@ from notifiers.outbox import retries, transitions
 from notifiers.outbox.claims import WAITING
 from notifiers.outbox.delivery import IN_DOUBT, Status
 from notifiers.outbox.ledger import Ledger
-from notifiers.outbox.rows import Row, attempts_of, delivery_of, free, lock, save, save_attempts
+from notifiers.outbox.rows import Row, attempts_of, free, lock, read_or_bury, save, save_attempts
 from notifiers.way import Way
 from schemas.database_clock import NowMs
 from schemas.tables import deliveries, provider_reports
@@ -68,8 +68,9 @@ class Sweeps:
             update(deliveries).where(_rows.id.in_(select(waiting.c.id))).values(reason=reason).returning(deliveries)
         )
         async with self._ledger.writing() as connection:
-            told = list(map(delivery_of, (await connection.execute(statement)).mappings()))
-        self._ledger.tell(told)
+            rows = (await connection.execute(statement)).mappings().all()
+            told = await read_or_bury(connection, rows)
+        self._ledger.tell([row.delivery for row in told])
 
     async def prune_reports(self) -> None:
         """Forgets which reports were taken, long after anybody would repeat one."""

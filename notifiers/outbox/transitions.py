@@ -195,12 +195,21 @@ def absent(delivery: Delivery, attempt: Attempt, now_ms: int) -> Both:
     return queued(delivery, now_ms, None), replace(attempt, state=AttemptState.UNTAKEN)
 
 
-def doubted(delivery: Delivery, attempt: Attempt, now_ms: int) -> Delivery:
-    """Nobody can tell yet; at the end of its life, nobody can tell."""
+def doubted(delivery: Delivery, since_ms: int, now_ms: int) -> Delivery:
+    """Nobody can tell yet, since it was attempted then; at the end of its life, nobody can tell."""
     if now_ms >= delivery.expires_at_ms:
         return dead(delivery, IN_DOUBT, now_ms)
-    due_at_ms = now_ms + retries.ask_again_ms(now_ms - attempt.started_at_ms)
+    due_at_ms = now_ms + retries.ask_again_ms(now_ms - since_ms)
     return replace(delivery, due_at_ms=min(due_at_ms, delivery.expires_at_ms))
+
+
+def unattempted(delivery: Delivery, now_ms: int) -> Delivery:
+    """It is awaited, and no attempt of it is written down: queued where there was none, else what can be known."""
+    if delivery.status is not Status.UNKNOWN:
+        return silent(delivery, now_ms)
+    if not delivery.attempts:
+        return queued(delivery, now_ms, None)
+    return doubted(delivery, delivery.created_at_ms, now_ms)
 
 
 def silent(delivery: Delivery, now_ms: int) -> Delivery:

@@ -16,7 +16,7 @@ from notifiers.people.addressees import Addressees, Recipient
 from notifiers.people.digests import IN_DIGEST, Digests
 from notifiers.people.preferences import Quiet
 from notifiers.people.quiet_hours import inside, until
-from notifiers.people.sms_budget import SmsBudget
+from notifiers.people.sms_budget import COUNTED, SmsBudget
 from notifiers.people.suppressions import Suppressions
 from notifiers.way import Way
 
@@ -104,8 +104,8 @@ class PersonalGates:
         return {number: Skip(IN_DIGEST) for number in taken}
 
     async def sms_budget(self, deliveries: Sequence[Delivery], _: Mapping[str, Addressee]) -> Verdicts:
-        """Skips SMS beyond those of the month, and has their owner told once."""
-        texts = [one for one in deliveries if one.channel is Way.SMS]
+        """Skips SMS and calls beyond those of the month, and has their owner told once."""
+        texts = [one for one in deliveries if one.channel in COUNTED]
         if not texts:
             return {}
         recipients = await self._recipients(texts)

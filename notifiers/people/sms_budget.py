@@ -1,4 +1,4 @@
-"""How many SMS a user has had this month, in the parts that providers charge for."""
+"""How many SMS a user has had this month, in the parts that providers charge for; a call counts as one."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,8 @@ from schemas.tables import deliveries
 SPENT = "sms_budget"
 """The reason of the notice that tells it."""
 
+COUNTED = frozenset({Way.SMS, Way.VOICE})
+
 _CHUNK = 1000
 
 
@@ -33,7 +35,7 @@ class SmsBudget:
         self._wall = wall
 
     async def beyond(self, texts: Sequence[Delivery], budgets: Mapping[str, int]) -> list[Delivery]:
-        """Which of these SMS are too many; their owners are told, once a month. Raises Unavailable.
+        """Which of these SMS and calls are too many; their owners are told, once a month. Raises Unavailable.
 
         An SMS counts as one part before it is sent.
         """
@@ -63,7 +65,7 @@ class SmsBudget:
                     select(rows.user_id, func.sum(rows.cost))
                     .where(
                         rows.user_id.in_(users[start : start + _CHUNK]),
-                        rows.channel == Way.SMS.value,
+                        rows.channel.in_(sorted(COUNTED)),
                         rows.sent_at_ms >= since_ms,
                     )
                     .group_by(rows.user_id)

@@ -25,6 +25,8 @@ log = logging.getLogger("tickhub.notifiers.providers.voice")
 
 RINGS_S = 30
 LONGEST_CALL_S = 180
+COST = 1
+"""Of a call, in parts of SMS: both come out of one budget."""
 SNOOZE_MS = 600_000
 SNOOZED_LIVES_MS = SNOOZE_MS + 300_000
 
@@ -78,7 +80,7 @@ class TwilioVoice:
             wanted["status_callback_event"] = _EVENTS
         call = await self._twilio.create(self._twilio.client.calls.create_async(**wanted))
         log.info("voice.accepted", extra={"delivery": job.delivery.id, "sid": call.sid})
-        return Outcome(status="accepted", id=str(call.sid), detail=_text(call.status))
+        return Outcome(status="accepted", id=str(call.sid), detail=_text(call.status), cost=COST)
 
     async def find(self, job: Job, since_ms: int) -> Outcome | None:
         """See `Provider`. A call from our number to theirs, made since then, is the one."""
@@ -130,17 +132,17 @@ class FileVoice:
         delivery = job.delivery
         content = _readable(to, script).encode()
         path = await asyncio.to_thread(self._outbox.keep, delivery.kind, str(delivery.id), "call.txt", content)
-        return Outcome(status="delivered", id=path.name)
+        return Outcome(status="delivered", id=path.name, cost=COST)
 
     async def find(self, job: Job, since_ms: int) -> Outcome | None:
         """See `Provider`."""
         del since_ms
         name = await asyncio.to_thread(self._outbox.find, job.delivery.kind, str(job.delivery.id), "call.txt")
-        return None if name is None else Outcome(status="delivered", id=name)
+        return None if name is None else Outcome(status="delivered", id=name, cost=COST)
 
     async def look(self, delivery: Delivery) -> Outcome | None:
         """See `Provider`: it is there since it was written."""
-        return Outcome(status="delivered", id=delivery.provider_id)
+        return Outcome(status="delivered", id=delivery.provider_id, cost=COST)
 
     async def close(self) -> None:
         """See `Provider`."""
@@ -152,20 +154,20 @@ def voice_progress(status: str, answered_by: str, sid: str) -> Outcome | Refused
         case "completed":
             return _ended(answered_by, sid)
         case "ringing" | "in-progress" | "answered":
-            return Outcome(status="sent", id=sid, detail=status)
+            return Outcome(status="sent", id=sid, detail=status, cost=COST)
         case "canceled":
             return Refused("call canceled", permanent=True)
         case _ if status in _UNANSWERED:
             return Refused(f"call {status}", permanent=False, blame=Blame.HANDSET, retry_after_s=LATER_S)
         case _:
-            return Outcome(status="accepted", id=sid, detail=status or None)
+            return Outcome(status="accepted", id=sid, detail=status or None, cost=COST)
 
 
 def _ended(answered_by: str, sid: str) -> Outcome:
     if answered_by == "human":
-        return Outcome(status="read", id=sid, detail="human")
+        return Outcome(status="read", id=sid, detail="human", cost=COST)
     machine = answered_by == "fax" or answered_by.startswith("machine")
-    return Outcome(status="delivered", id=sid, detail="voicemail" if machine else "completed")
+    return Outcome(status="delivered", id=sid, detail="voicemail" if machine else "completed", cost=COST)
 
 
 def snoozed(delivery: Delivery) -> NewDelivery:

@@ -30,6 +30,10 @@ OWN_TABLES = (
     tables.challenges,
     tables.signals,
     tables.entitlements,
+    tables.alerts,
+    tables.triggers,
+    tables.deliveries,
+    tables.webhook_endpoints,
 )
 
 
@@ -46,6 +50,9 @@ class Victim(msgspec.Struct, frozen=True, kw_only=True):
     phone_code: str
     client: str
     signal: int
+    alert: int
+    trigger: int
+    webhook: int
     own_code: str
     """The thief's own second factor."""
 
@@ -54,6 +61,20 @@ Reach = Callable[[Victim], tuple[str, Any, int]]
 """The path, the body, and what a thief is answered."""
 
 REACHES: dict[str, Reach] = {
+    "GET /alerts/{id}": lambda one: (f"/alerts/{one.alert}", None, 404),
+    "PUT /alerts/{id}": lambda one: (f"/alerts/{one.alert}", {"name": "mine"}, 404),
+    "DELETE /alerts/{id}": lambda one: (f"/alerts/{one.alert}", None, 404),
+    "POST /alerts/{id}/pause": lambda one: (f"/alerts/{one.alert}/pause", None, 404),
+    "POST /alerts/{id}/resume": lambda one: (f"/alerts/{one.alert}/resume", None, 404),
+    "POST /alerts/{id}/test": lambda one: (f"/alerts/{one.alert}/test", {}, 404),
+    "GET /alerts/{id}/history": lambda one: (f"/alerts/{one.alert}/history", None, 404),
+    "GET /alerts/{id}/deliveries": lambda one: (f"/alerts/{one.alert}/deliveries", None, 404),
+    "POST /alerts/triggers/{id}/acknowledge": lambda one: (f"/alerts/triggers/{one.trigger}/acknowledge", None, 404),
+    "GET /users/webhooks/{id}": lambda one: (f"/users/webhooks/{one.webhook}", None, 404),
+    "PUT /users/webhooks/{id}": lambda one: (f"/users/webhooks/{one.webhook}", {"enabled": False}, 404),
+    "DELETE /users/webhooks/{id}": lambda one: (f"/users/webhooks/{one.webhook}", None, 404),
+    "POST /users/webhooks/{id}/rotate": lambda one: (f"/users/webhooks/{one.webhook}/rotate", None, 404),
+    "POST /users/webhooks/{id}/test": lambda one: (f"/users/webhooks/{one.webhook}/test", None, 404),
     "DELETE /auth/sessions/{id}": lambda one: (f"/auth/sessions/{one.session}", None, 404),
     "DELETE /users/api-keys/{id}": lambda one: (f"/users/api-keys/{one.key}", None, 404),
     "DELETE /users/push-subscriptions": lambda one: ("/users/push-subscriptions", {"endpoint": one.endpoint}, 404),
@@ -89,8 +110,11 @@ REACHES: dict[str, Reach] = {
 }
 """Every route that takes an id, in its path or its body."""
 
-NOBODYS = {"GET /signals/{id}"}
-"""Takes an id of what is not one user's."""
+NOBODYS = {
+    "GET /signals/{id}",
+    *(f"{method} /{word}/{{token}}" for method in ("GET", "POST") for word in ("unsubscribe", "acknowledge")),
+}
+"""Takes an id of what is not one user's, or a token that is the right itself."""
 
 
 async def make_thief(crowd: Crowd) -> Person:
@@ -113,6 +137,9 @@ async def make_victim(crowd: Crowd, browser: Browser, one: Person, own_code: str
     wanted = await browser.ask("POST", "/auth/login", {"email": one.address, "password": one.password})
     server = bearer("server", role="publisher")
     given = await browser.ask("POST", "/signals", {"symbol": "TCS", "signal_type": "BUY", "confidence": 50}, server)
+    alert = (await one.ask("POST", "alerts", {"symbol": "TCS", "condition": "price > 1"})).data["id"]
+    tested = await one.ask("POST", f"alerts/{alert}/test", {})
+    webhook = await one.ask("POST", "users/webhooks", {"url": "https://hooks.example/victim"})
     connections = await browser.ask("GET", f"/admin/connections?user={one.id}", None, BOSS)
     return Victim(
         id=one.id,
@@ -125,6 +152,9 @@ async def make_victim(crowd: Crowd, browser: Browser, one: Person, own_code: str
         phone_code=await phone_code(one.hub),
         client=connections.data["items"][0]["client"],
         signal=given.data["id"],
+        alert=alert,
+        trigger=tested.data["trigger"],
+        webhook=webhook.data["id"],
         own_code=own_code,
     )
 

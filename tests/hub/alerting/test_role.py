@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -39,7 +40,7 @@ async def test_a_published_price_fires_an_alert_that_was_made_a_moment_ago(engin
     store = Alerts(engine, wall=now_s)
     rung: list[bool] = []
     async with floor() as room, role_on(room, engine, rung) as role:
-        store.on_changed.append(role.ring)
+        store.on_changed.append(lambda _: role.ring())
         made = await store.create(draft(), limit=1)
         await until(lambda: role.sources.heard == 1)
         for second, price in enumerate((2499, 2501)):
@@ -54,3 +55,24 @@ async def test_a_published_price_fires_an_alert_that_was_made_a_moment_ago(engin
         text = generate_latest(metrics.registry).decode()
         assert "tickhub_alerts_fired_total 1.0" in text
         assert "tickhub_alerts_shards 16.0" in text
+
+
+async def test_an_alert_of_who_has_prices_late_fires_on_what_is_said_late_and_on_nothing_else(
+    engine: AsyncEngine,
+) -> None:
+    store, market = Alerts(engine, wall=now_s), channel("market:NSE:TCS")
+    hour_ago_ms = int(time.time() * 1000) - 3_600_000
+    async with floor() as room, role_on(room, engine, []) as role:
+        late = await store.create(draft(delay_s=900), limit=9)
+        plain = await store.create(draft(), limit=9)
+        role.ring()
+        await until(lambda: role.sources.heard == 2)
+        ticks = [Tick("NSE", "TCS", scaled(price), hour_ago_ms + 1000 * at) for at, price in enumerate((2499, 2501))]
+        for tick in ticks:
+            await room.broker.publish(market, tick_payload(tick))
+        assert await fired_count(engine, 1) == [(plain.id, "fired", 1)]
+        for tick in ticks:
+            await room.broker.publish(market.delayed(900), tick_payload(tick))
+        assert await fired_count(engine, 2) == [(plain.id, "fired", 1), (late.id, "fired", 1)]
+    times = [(await store.get(one.id, "7")).last_fired_ms for one in (late, plain)]
+    assert times == [hour_ago_ms + 1000] * 2

@@ -98,6 +98,20 @@ async def test_a_candle_comes_with_its_indicators_and_both_are_wanted_from_the_f
     assert set(demanded.names or ()) == {"candles:5m:NSE:TCS", "candles:5m:NSE:TCS#rsi(14)", "market:NSE:TCS"}
 
 
+async def test_a_candle_that_begins_in_the_future_is_passed_over() -> None:
+    ear = Ear()
+    source = Source("NSE", "TCS", "5m")
+    async with floor() as room, hearing(room, ear) as sources:
+        sources.follow({source: ()})
+        await turns()
+        for ahead_ms in (120_000, 30_000):
+            fields = dict.fromkeys(("open", "high", "low", "close"), 1.5)
+            await say(room, "candles:5m:NSE:TCS", start=ist_text(NOW_MS + ahead_ms), **fields)
+        await turns()
+        assert sources.unreadable == 1
+    assert [bar.start_ms for bar, _ in ear.bars] == [NOW_MS + 30_000]
+
+
 async def test_what_is_no_price_and_a_name_that_is_none_are_passed_over() -> None:
     ear = Ear()
     async with floor() as room, hearing(room, ear) as sources:
@@ -133,3 +147,33 @@ def test_a_clock_that_is_set_back_makes_no_price_older() -> None:
     clock = SteadyClock(wall=lambda: wall[0], monotonic=lambda: monotonic[0])
     wall[0], monotonic[0] = 10.0, 6.0
     assert clock.now_ms() == 1_001_000
+
+
+LATE_MS = 900_000
+
+
+async def test_of_a_late_exchange_the_delayed_channels_are_heard_and_the_real_ones_wanted() -> None:
+    ear, late = Ear(), Source("NSE@900", "TCS")
+    async with floor() as room, hearing(room, ear) as sources:
+        sources.follow({late: (), late._replace(timeframe="5m"): ["rsi(14)"]})
+        await turns()
+        await say(room, "market:NSE:TCS", price=9)
+        price = json.dumps({"price": 1.5, "time": ist_text(NOW_MS - LATE_MS - 5)}).encode()
+        await room.broker.publish(channel("market:NSE:TCS").delayed(900), price)
+        figures = {"open": 1, "high": 3, "low": 1, "close": 2, "start": ist_text(NOW_MS - LATE_MS - 60_000)}
+        await room.broker.publish(channel("candles:5m:NSE:TCS").delayed(900), json.dumps(figures).encode())
+        demanded = await room.broker.demanded()
+    ((tick, _),), ((bar, _),) = ear.ticks, ear.bars
+    assert (tick.exchange, tick.price, tick.time_ms) == ("NSE@900", scaled(1.5), NOW_MS - 5)
+    assert (bar.exchange, bar.close, bar.time_ms) == ("NSE@900", scaled(2), NOW_MS - 5)
+    assert bar.start_ms == NOW_MS - LATE_MS - 60_000
+    assert set(demanded.names or ()) == {"candles:5m:NSE:TCS", "candles:5m:NSE:TCS#rsi(14)", "market:NSE:TCS"}
+
+
+async def test_a_late_price_without_a_time_is_of_now() -> None:
+    ear = Ear()
+    async with floor() as room, hearing(room, ear) as sources:
+        sources.follow({Source("NSE@900", "TCS"): ()})
+        await turns()
+        await room.broker.publish(channel("market:NSE:TCS").delayed(900), b'{"price":1}')
+    assert [tick.time_ms for tick, _ in ear.ticks] == [NOW_MS]

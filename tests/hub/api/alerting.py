@@ -186,6 +186,12 @@ class Office:
         channel = self.names.parse(name)
         await self.broker.publish(channel, channel.namespace.normalise(json.dumps(data).encode()))
 
+    async def price_late(self, name: str, delay_s: int = 900, **data: Any) -> None:
+        """A price is said again to those who have it late."""
+        channel = self.names.parse(name)
+        payload = channel.namespace.normalise(json.dumps(data).encode())
+        await self.broker.publish(channel.delayed(delay_s), payload)
+
     async def account(self, user: str, **fields: Any) -> None:
         """Somebody with an account, whose address and number are verified."""
         row = {

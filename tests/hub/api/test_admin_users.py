@@ -9,7 +9,9 @@ import pytest
 from auth.account import Account, Status
 from auth.audit import Level
 from auth.identity import Plan, Role
-from tests.hub.administration import Desk, two_administered
+from notifiers.alerts.store import Draft
+from notifiers.conditions.tree import Cross, Field, Number
+from tests.hub.administration import Desk, administered, two_administered
 from tests.hub.live import Answer, bearer
 
 
@@ -203,3 +205,19 @@ async def test_only_administrators_may_look_or_change(one: Desk) -> None:
         assert (await one.get(f"/users/{made.id}", **headers)).status == 403
         assert (await one.put(f"/users/{made.id}", {"role": "admin"}, **headers)).status == 403
     assert await one.accounts.get(made.id) == made
+
+
+async def test_alerts_look_at_prices_as_late_as_the_new_plan_has_them(tmp_path: Path) -> None:
+    plans = tmp_path / "plans.toml"
+    plans.write_text('[free]\nNSE = "15m"\n')
+    async with administered(tmp_path, PLANS_FILE=str(plans)) as desk:
+        made = await account(desk, plan=Plan.PRO)
+        store = desk.hub.web.api._alerts
+        tree = Cross(left=Field(name="price"), right=Number(value=2500))
+        draft = Draft(user=made.id, exchange="NSE", symbol="TCS", condition="price crosses 2500", tree=tree)
+        alert = await store.create(draft, limit=1)
+        for plan, delay_s in (("free", 900), ("pro", 0), ("free", 900)):
+            assert (await desk.put(f"/users/{made.id}", {"plan": plan})).status == 200
+            assert (await store.get(alert.id, made.id)).delay_s == delay_s
+        assert (await desk.put(f"/users/{made.id}", {"role": "publisher"})).status == 200
+        assert (await store.get(alert.id, made.id)).delay_s == 0

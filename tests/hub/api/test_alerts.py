@@ -226,24 +226,39 @@ async def test_prices_that_a_plan_has_not_are_not_to_be_had_by_an_alert(office: 
             assert (answer.status, answer.code) == (403, "PERMISSION_DENIED")
 
 
-async def test_who_has_prices_late_learns_of_a_firing_as_late(office: Office) -> None:
+async def test_an_alert_of_who_has_prices_late_begins_with_the_late_price(office: Office) -> None:
     await office.price("market:TCS", price=2480)
     made = await office.make("late")
     assert (made["delay"], made["baseline"]) == ("15m", None)
-    fired = alerts.update().where(alerts.c.id == made["id"])
-    async with office.engine.begin() as connection:
-        await connection.execute(fired.values(status="fired", fired=1, last_fired_ms=int(NOW_S * 1000)))
-        row = {"alert_id": made["id"], "number": 1, "kind": "fired", "user_id": "late", "facts": facts(made)}
-        times = dict.fromkeys(("at_ms", "received_at_ms", "evaluated_at_ms", "enqueued_at_ms"), int(NOW_S * 1000))
-        await connection.execute(triggers.insert().values(row | times))
+    await office.price_late("market:TCS", price=2470)
     place = f"/alerts/{made['id']}"
-    seen = (await office.ask("GET", place, who="late")).data
-    assert (seen["status"], seen["fired"], seen["last_fired_at"]) == ("active", 0, None)
-    assert (await office.ask("GET", f"{place}/history", who="late")).data["items"] == []
-    office.now_s += 900
-    seen = (await office.ask("GET", place, who="late")).data
-    assert (seen["status"], seen["fired"], seen["last_fired_at"]) == ("fired", 1, IST_NOW)
-    assert len((await office.ask("GET", f"{place}/history", who="late")).data["items"]) == 1
+    moved = (await office.ask("PUT", place, {"condition": "price > 2600"}, "late")).data
+    made = await office.make("late")
+    assert made["baseline"] == moved["baseline"] == {"price": 2470, "time": "2026-11-23T13:35:00.000+05:30"}
+    tested = (await office.ask("POST", f"{place}/test", {}, "late")).data
+    (said,) = (await office.ask("GET", f"{place}/history", who="late")).data["items"]
+    assert (said["id"], said["price"]) == (tested["trigger"], 2470)
+    assert "2,480" not in str(tested["said"])
+
+
+async def test_nothing_is_tested_with_a_price_that_is_not_out_yet(office: Office) -> None:
+    await office.price("market:TCS", price=2480)
+    made = await office.make("late")
+    await office.ask("POST", f"/alerts/{made['id']}/test", {}, "late")
+    (said,) = (await office.ask("GET", f"/alerts/{made['id']}/history", who="late")).data["items"]
+    assert (said["price"], said["inputs"]) == (None, {})
+
+
+async def test_an_alert_that_is_resumed_looks_at_prices_as_its_owner_has_them_now(office: Office) -> None:
+    await office.price("market:TCS", price=2480)
+    await office.price_late("market:TCS", price=2470)
+    made = await office.make(channels=["websocket"])
+    assert (made["delay"], made["baseline"]["price"]) == (None, 2480)
+    async with office.engine.begin() as connection:
+        await connection.execute(alerts.update().values(user_id="late"))
+    resumed = (await office.ask("POST", f"/alerts/{made['id']}/resume", who="late")).data
+    assert (resumed["delay"], resumed["baseline"]["price"], resumed["version"]) == ("15m", 2470, 2)
+    assert resumed["status"] == "active"
 
 
 def facts(made: Any, **fields: Any) -> str:
@@ -268,9 +283,10 @@ async def test_a_telephone_that_takes_no_sms_is_refused_when_the_alert_is_made(o
 
 
 @SQLITE
-async def test_a_plan_without_sms_makes_no_alert_that_sends_them(office: Office) -> None:
+@pytest.mark.parametrize("channel", ["sms", "voice"])
+async def test_a_plan_without_sms_makes_no_alert_that_sends_them_or_calls(office: Office, channel: str) -> None:
     await office.account(ASHA)
-    body = {"symbol": "TCS", "condition": "price > 1", "channels": ["sms"]}
+    body = {"symbol": "TCS", "condition": "price > 1", "channels": [channel]}
     answer = await office.ask("POST", "/alerts", body, "free")
     assert (answer.status, answer.code) == (403, "PERMISSION_DENIED")
     assert (await office.ask("POST", "/alerts", body)).status == 201

@@ -18,6 +18,7 @@ from notifiers.people.reach import Reach
 from notifiers.people.webhook_endpoints import MAX_ENDPOINTS, WebhookEndpoints
 from notifiers.providers.outward import Outward
 from notifiers.providers.webhook import WebhookCaller
+from schemas.errors import CommandError, ErrorCode
 from tests.auth.audits import everything, running
 from tests.feeds.tls import self_signed
 from tests.hub.dispatched import bearer, dispatched
@@ -29,6 +30,7 @@ BEARERS = {
     "8": Identity(user="8", token_id="t2", issued_at=0, expires_at=NOW),
     "key": Identity(user="7", token_id="k_1", issued_at=0, expires_at=NOW, scopes=frozenset(Scope)),
 }
+TRIALS = 3
 URL = "https://hooks.example.com/a"
 
 
@@ -61,7 +63,14 @@ async def hub(engine: AsyncEngine, tmp_path: Path) -> AsyncIterator[Parts]:
     outward = Outward(client_tls, reach, timeout_s=5)
     webhooks = WebhookEndpoints(engine, Sealer([b"s" * 32]), reach, wall=lambda: NOW)
     audit = Audit(engine, wall=lambda: NOW)
-    api = WebhookEndpointsApi(webhooks=webhooks, caller=WebhookCaller(outward), audit=audit)
+    trials: list[str] = []
+
+    async def limit_tests(user: str) -> None:
+        trials.append(user)
+        if trials.count(user) > TRIALS:
+            raise CommandError(ErrorCode.RATE_LIMITED, "Too many")
+
+    api = WebhookEndpointsApi(webhooks=webhooks, caller=WebhookCaller(outward), audit=audit, limit_tests=limit_tests)
     async with (
         CueServer(server_tls) as server,
         running(audit),
@@ -137,6 +146,14 @@ async def test_a_trial_tells_how_the_server_answered(hub: Parts) -> None:
     asked = hub.server.asked[0]
     assert Webhook(made["secret"]).verify(asked.body, asked.headers)["type"] == "webhook.test"
     assert (await hub.got("GET", f"/{made['id']}"))["failing_since"] is None
+
+
+async def test_trials_are_limited(hub: Parts) -> None:
+    made = await hub.made("https://127.0.0.1:1/")
+    for _ in range(TRIALS):
+        await hub.got("POST", f"/{made['id']}/test")
+    refused = await hub.ask("POST", f"/{made['id']}/test")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "RATE_LIMITED")
 
 
 async def test_a_trial_tells_why_nobody_was_asked(hub: Parts) -> None:

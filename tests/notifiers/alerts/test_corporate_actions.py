@@ -7,12 +7,15 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from notifiers.alerts.alert import Status
-from notifiers.alerts.corporate_actions import Action, Applied, CorporateActions, Policy
+from notifiers.alerts.corporate_actions import Action, Applied, CorporateActions, Policy, rescaled_tracks
+from notifiers.alerts.late import as_late
 from notifiers.alerts.store import Alerts
 from notifiers.conditions.options import Baseline, Frequency, Options, Rearm
 from notifiers.conditions.tree import Arithmetic, Compare, Field, Number
+from notifiers.engine.engine import Engine
+from notifiers.engine.samples import Rule
 from schemas.errors import CommandError, ErrorCode
-from schemas.market import scaled
+from schemas.market import Tick, scaled
 from schemas.tables import deliveries
 from tests.notifiers.alerts.running import fired, fired_count, running, until
 from tests.notifiers.alerts.stored import NOW_MS, crossing, draft, now_s
@@ -114,3 +117,18 @@ async def test_what_opens_beyond_the_new_level_has_crossed_it(
     async with running(engine, owner="b") as market:
         market.say(1255, number=2)
         assert await fired_count(engine, 1) == [(made.id, "fired", 1)]
+
+
+def test_what_is_remembered_of_late_prices_is_rescaled_as_well() -> None:
+    rule = Rule(id=1, version=1, exchange="NSE", symbol="TCS", tree=crossing(2500), options=EVERY)
+    after = {}
+    for exchange, one in (("NSE", rule), ("NSE@900", as_late(rule, 900))):
+        engine = Engine()
+        engine.put(one)
+        engine.take(Tick(exchange, "TCS", scaled(2400), NOW_MS), 1, NOW_MS)
+        before = dict(engine.kept().tracks)
+        kept = rescaled_tracks(before, [one], SPLIT)
+        assert list(kept) == list(before) == [f"{exchange}:TCS"]
+        assert kept != before
+        after[exchange] = kept[f"{exchange}:TCS"]
+    assert after["NSE"] == after["NSE@900"]

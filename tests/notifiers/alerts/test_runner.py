@@ -14,9 +14,10 @@ from notifiers.alerts.endings import Endings
 from notifiers.alerts.runner import Runner
 from notifiers.alerts.shards import Shards
 from notifiers.alerts.store import Alerts, Changes
-from notifiers.conditions.options import Frequency, Options
+from notifiers.conditions.options import Baseline, Frequency, Options
 from notifiers.engine.samples import Source
-from schemas.tables import alert_shards, alerts, deliveries, instruments
+from schemas.market import scaled
+from schemas.tables import alert_shards, alert_tracks, alerts, deliveries, instruments
 from tests.notifiers.alerts.running import fired, fired_count, running, until
 from tests.notifiers.alerts.stored import NOW_MS, crossing, draft, now_s
 from tests.servers import PostgresServer
@@ -184,17 +185,53 @@ def instrument(symbol: str, expiry: str | None) -> dict[str, object]:
     }
 
 
+ABSURD = '{"is":"compare","left":{"is":"field","name":"nothing"},"op":">","right":{"is":"number","value":1}}'
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [{"tree": ABSURD}, {"tree": '{"is":"of another release"}'}, {"tree": "no JSON"}, {"options": '{"frequency":"?"}'}],
+)
 async def test_a_condition_that_can_not_be_run_is_switched_off_and_the_others_go_on(
-    store: Alerts, engine: AsyncEngine
+    store: Alerts, engine: AsyncEngine, spoilt: dict[str, str]
 ) -> None:
     bad, good = await store.create(draft(), limit=9), await store.create(draft(), limit=9)
-    absurd = '{"is":"compare","left":{"is":"field","name":"nothing"},"op":">","right":{"is":"number","value":1}}'
     async with engine.begin() as connection:
-        await connection.execute(update(alerts).where(alerts.c.id == bad.id).values(tree=absurd))
+        await connection.execute(update(alerts).where(alerts.c.id == bad.id).values(**spoilt))
     async with running(engine) as market:
         market.say(2499)
         market.say(2501)
         assert await fired_count(engine, 1) == [(good.id, "fired", 1)]
-        async with asyncio.timeout(5):
-            while (await store.get(bad.id, "7")).status is not Status.DISABLED:  # noqa: ASYNC110 - the runner's doing
+        status = select(alerts.c.status).where(alerts.c.id == bad.id)
+        async with asyncio.timeout(5), engine.connect() as connection:
+            while await connection.scalar(status) != "disabled":
+                await connection.rollback()
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\xa3abc"])
+async def test_a_state_that_can_not_be_read_is_begun_anew(store: Alerts, engine: AsyncEngine, spoilt: bytes) -> None:
+    made = await store.create(draft(options=EVERY), limit=9)
+    track = {"shard": made.shard, "source": "NSE:TCS", "state": spoilt, "updated_at_ms": 0}
+    async with engine.begin() as connection:
+        await connection.execute(update(alerts).values(state=spoilt))
+        await connection.execute(insert(alert_tracks).values(track))
+    async with running(engine) as market:
+        market.say(2499)
+        market.say(2501)
+        assert await fired_count(engine, 1) == [(made.id, "fired", 1)]
+
+
+async def test_what_came_between_an_alerts_making_and_its_reading_counts(store: Alerts, engine: AsyncEngine) -> None:
+    await store.create(draft(tree=crossing(9999)), limit=9)
+    async with running(engine) as market:
+        await until(lambda: bool(market.wanted))
+        market.say(99)
+        baseline = Baseline(price=scaled(99), time_ms=NOW_MS + 1000, number=1)
+        market.say(101)
+        market.say(99)  # and back, before anybody rings
+        made = await store.create(draft(tree=crossing(100), baseline=baseline, options=EVERY), limit=9)
+        market.runner.ring()
+        assert await fired_count(engine, 1) == [(made.id, "fired", 1)]
+        market.say(101)
+        assert await fired_count(engine, 2) == [(made.id, "fired", 1), (made.id, "fired", 2)]

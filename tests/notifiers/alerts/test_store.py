@@ -11,6 +11,7 @@ from notifiers.alerts.alert import Status
 from notifiers.alerts.rows import shard_of
 from notifiers.alerts.store import Alerts, Changes, Wanted, end
 from notifiers.conditions.options import Baseline, Frequency, Options
+from notifiers.conditions.tree import Compare, Field, Number
 from notifiers.way import Way
 from schemas.errors import CommandError, ErrorCode
 from schemas.tables import alert_changes, alerts, deliveries
@@ -150,3 +151,28 @@ async def test_who_disables_an_alert_tells_its_owner_once(store: Alerts, engine:
     async with engine.connect() as connection:
         told = (await connection.execute(select(deliveries.c.channel, deliveries.c.kind))).all()
     assert sorted(told) == [("email", "notice"), ("websocket", "notice")]
+
+
+async def test_alerts_of_a_user_whose_plan_changes_begin_anew_on_prices_as_late_as_the_plans(
+    store: Alerts, engine: AsyncEngine
+) -> None:
+    baseline = Baseline(price=1, time_ms=2)
+    mine = await store.create(draft(baseline=baseline), limit=9)
+    spread = Compare(left=Field(name="price", exchange="BSE", symbol="TCS"), op=">", right=Number(value=1))
+    both = await store.create(draft(tree=spread, delay_s=60), limit=9)
+    gold = await store.create(draft(exchange="MCX", symbol="GOLD", delay_s=60), limit=9)
+    paused = await store.create(draft(), limit=9)
+    await store.pause(paused.id, "7")
+    theirs = await store.create(draft(user="8"), limit=9)
+    told, rung = len(await changed(engine)), []
+    store.on_changed.append(rung.append)
+
+    assert await store.redelay("7", {"NSE": 900, "BSE": 1800, "MCX": None}.__getitem__) == 2
+
+    after = await store.get(mine.id, "7")
+    assert (after.delay_s, after.version, after.baseline) == (900, 2, None)
+    assert ((await store.get(both.id, "7")).delay_s, (await store.get(gold.id, "7")).delay_s) == (1800, 60)
+    assert ((await store.get(paused.id, "7")).version, (await store.get(theirs.id, "8")).version) == (1, 1)
+    assert (await changed(engine))[told:] == [(mine.shard, mine.id), (both.shard, both.id)]
+    assert rung == [mine.shard]
+    assert await store.redelay("7", {"NSE": 900, "BSE": 1800, "MCX": None}.__getitem__) == 0

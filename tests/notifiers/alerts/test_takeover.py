@@ -85,7 +85,7 @@ async def test_who_takes_over_from_one_that_was_killed_misses_and_doubles_nothin
     for tree, options in CONDITIONS:
         for symbol in ("TCS", "INFY"):
             await store.create(draft(symbol=symbol, tree=tree, options=options, channels=()), limit=99)
-    rules = [rule for shard in range(16) async for page in rules_of(engine, shard) for rule in page]
+    rules = [rule for shard in range(16) async for page in rules_of(engine, shard) for rule in page.rules]
 
     first = await begun(database_url, tmp_path, "first", TICKS // 2)
     async with asyncio.timeout(20):

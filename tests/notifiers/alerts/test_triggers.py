@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import writing
 from notifiers.alerts.alert import SHARDS, Alert, Status
+from notifiers.alerts.facts import decode
 from notifiers.alerts.rows import json_text
 from notifiers.alerts.shards import Lost, Shards, Tenure, evict
 from notifiers.alerts.store import Alerts, Changes
@@ -47,7 +48,7 @@ async def rows_of(engine: AsyncEngine, table: Table, *names: str) -> list[Row[An
 async def test_a_firing_makes_a_trigger_and_a_delivery_by_each_channel(
     store: Alerts, writer: Triggers, tenures: dict[int, Tenure], engine: AsyncEngine
 ) -> None:
-    made = await store.create(draft(delay_s=60, channels=(Way.EMAIL, Way.SMS)), limit=9)
+    made = await store.create(draft(channels=(Way.EMAIL, Way.SMS)), limit=9)
     batch = Batch([(firing(made.id), NOW_MS + 2)], {"NSE:TCS": b"track"}, {made.id: (1, b"state")})
 
     assert await writer.commit(batch, tenures[made.shard]) == Committed(fired=1, over={made.id: 1})
@@ -57,15 +58,32 @@ async def test_a_firing_makes_a_trigger_and_a_delivery_by_each_channel(
     ) == [(made.id, 1, "fired", None, NOW_MS + 1, NOW_MS + 2)]
     told = await rows_of(engine, deliveries, "channel", "priority", "created_at_ms", "due_at_ms", "expires_at_ms")
     assert [(one.channel, one.due_at_ms - one.created_at_ms) for one in told] == [
-        ("websocket", 60_000),
-        ("email", 60_000),
-        ("sms", 60_000),
+        ("websocket", 0),
+        ("email", 0),
+        ("sms", 0),
     ]
     assert (told[0].priority, told[1].expires_at_ms - told[1].due_at_ms) == (0, 6 * 3_600_000)
     after = await store.get(made.id, "7")
     assert (after.status, after.fired, after.last_fired_ms) == (Status.FIRED, 1, NOW_MS)
     assert await rows_of(engine, alerts, "state") == [(b"state",)]
     assert await rows_of(engine, alert_tracks, "shard", "source", "state") == [(made.shard, "NSE:TCS", b"track")]
+
+
+async def test_what_fired_on_late_prices_is_told_at_once_with_the_markets_own_times_and_names(
+    store: Alerts, writer: Triggers, tenures: dict[int, Tenure], engine: AsyncEngine
+) -> None:
+    made = await store.create(draft(delay_s=900, channels=()), limit=9)
+    inputs = {"price": 2501.0, "BSE@900:TCS.price": 2500.0}
+    late = firing(made.id, source="NSE@900:TCS", inputs=inputs, at_ms=NOW_MS, previous_ms=NOW_MS - 500)
+    await writer.commit(Batch([(late, NOW_MS)], {"NSE@900:TCS": b"track"}), tenures[made.shard])
+    ((at_ms, text),) = await rows_of(engine, triggers, "at_ms", "facts")
+    facts = decode(text)
+    assert (at_ms, facts.at_ms, facts.previous_ms) == (NOW_MS - 900_000, NOW_MS - 900_000, NOW_MS - 900_500)
+    assert (facts.source, facts.inputs) == ("NSE:TCS", {"price": 2501.0, "BSE:TCS.price": 2500.0})
+    ((due_ms, created_ms),) = await rows_of(engine, deliveries, "due_at_ms", "created_at_ms")
+    assert due_ms == created_ms
+    assert (await store.get(made.id, "7")).last_fired_ms == NOW_MS - 900_000
+    assert await rows_of(engine, alert_tracks, "source") == [("NSE@900:TCS",)]
 
 
 async def test_committing_twice_changes_nothing(
@@ -252,3 +270,29 @@ async def many(engine: AsyncEngine, like: Alert, count: int) -> None:
     }
     async with engine.begin() as connection:
         await connection.execute(insert(alerts), [row] * (count - 1))
+
+
+@pytest.mark.parametrize("odd", [{"suppressed": "cool\0down"}, {"at_ms": 2**70}], ids=["text", "number"])
+async def test_what_the_database_refuses_is_left_out_alone(
+    odd: dict[str, Any],
+    writer: Triggers,
+    tenures: dict[int, Tenure],
+    engine: AsyncEngine,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if engine.dialect.name == "sqlite" and "suppressed" in odd:
+        pytest.skip("takes it")
+    store = Alerts(engine, wall=now_s)
+    first, bad, last = [await store.create(draft(options=Options(frequency=Frequency.EVERY)), limit=9) for _ in "abc"]
+    firings = [firing(first.id, ended=False), firing(bad.id, ended=False, **odd), firing(last.id, ended=False)]
+    states = {one.id: (1, b"new") for one in (first, bad, last)}
+    batch = Batch([(one, NOW_MS) for one in firings], {"NSE:TCS": b"track"}, states)
+
+    committed = await writer.commit(batch, tenures[first.shard])
+
+    assert committed == Committed(fired=2)
+    assert await rows_of(engine, triggers, "alert_id") == [(first.id,), (last.id,)]
+    assert await rows_of(engine, alerts, "fired", "state") == [(1, b"new"), (0, b"new"), (1, b"new")]
+    assert await rows_of(engine, alert_tracks, "state") == [(b"track",)]
+    [record] = [one for one in caplog.records if one.message == "alerts.unwritable"]
+    assert record.alert == bad.id  # type: ignore[attr-defined]

@@ -72,7 +72,7 @@ def test_where_instruments_meet_prices_stay_and_that_is_said() -> None:
 
 
 def test_a_constant_that_would_leave_its_bounds_stays_and_that_is_said() -> None:
-    for said in ("price > 0.0000001", "volume > 900000000000"):
+    for said in ("price > 0.0000001", "volume > 90000000000"):
         done = rescale(tree(said), OWN, OWN, Fraction(1, 100))
         assert (text(done.tree), done.left) == (said, (said,))
 

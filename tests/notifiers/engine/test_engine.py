@@ -218,6 +218,36 @@ def test_of_some_sources_only_what_hangs_together_with_them_is_kept() -> None:
     assert (list(rest.tracks), list(rest.rules)) == (["NSE:C"], [3])
 
 
+def test_what_hangs_together_by_a_rule_that_has_not_changed_is_kept_together() -> None:
+    scene = Scene()
+    in_b = t.Field(name="price", exchange="NSE", symbol="B")
+    scene.put(t.And(terms=(over(100), over(50, in_b))), 1)
+    scene.put(above(100.5), 2)
+    scene.tick(99)
+    scene.tick(40, symbol="B")
+    scene.engine.kept()
+    said = [(101, "A"), (51, "B"), (40, "B"), (101.2, "A")]
+    assert [[one.rule for one in scene.tick(price, symbol=symbol)] for price, symbol in said] == [[2], [1], [], []]
+    kept = scene.engine.kept(["NSE:A"])
+    assert list(kept.tracks) == ["NSE:A", "NSE:B"]
+    scene.engine.drop(1)
+    for symbol in "AB":
+        scene.tick(99, symbol=symbol)
+    assert list(scene.engine.kept(["NSE:A"]).tracks) == ["NSE:A"]
+
+
+def test_rules_hang_together_by_others() -> None:
+    scene = Scene()
+    in_b, in_c = (t.Field(name="price", exchange="NSE", symbol=symbol) for symbol in "BC")
+    for rule_id in (1, 2):
+        scene.put(t.And(terms=(over(100), over(50, in_b))), rule_id)
+    scene.put(t.And(terms=(over(100, in_b), over(50, in_c))), 3)
+    scene.engine.drop(1)
+    for symbol in "ABC":
+        scene.tick(10, symbol=symbol)
+    assert list(scene.engine.kept(["NSE:A"]).tracks) == ["NSE:A", "NSE:B", "NSE:C"]
+
+
 def test_numbers_go_on_in_another_engine() -> None:
     scene = Scene()
     scene.put(above(100))

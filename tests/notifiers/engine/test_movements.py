@@ -4,6 +4,7 @@ import pytest
 
 from notifiers.conditions import tree as t
 from notifiers.conditions.options import Overnight
+from notifiers.engine.movements import MOST_ENTRIES, _Lowest
 from tests.notifiers.engine.scenes import DAY_S, PRICE, Scene, baseline
 
 
@@ -124,3 +125,37 @@ def test_a_step_goes_on_in_another_engine() -> None:
     scene.prices(100, 105, 109)
     scene.move()
     assert scene.prices(109.5, 110) == [1]
+
+
+def test_a_window_over_a_growing_value_keeps_no_more_than_a_bound() -> None:
+    scene = Scene()
+    scene.put(t.Move(value=t.Field(name="volume"), amount=1e9, within_s=3600))
+    for place in range(20_000):
+        scene.tick(100, place / 4, volume=place)
+    assert len(scene.engine.kept().rules[1]) < 16 * MOST_ENTRIES
+
+
+@pytest.mark.parametrize("step_ms", [1, 7, 150, 234, 235, 1000])
+def test_a_coarse_window_counts_no_value_for_much_longer_than_it_is(step_ms: int) -> None:
+    window_ms, lowest = 60_000, _Lowest()
+    slice_ms = -(-window_ms // 256)
+    for place in range(min(200_000 // step_ms, 5000) + 1000):
+        now_ms = place * step_ms
+        found = lowest.add(place, now_ms, window_ms)
+        oldest = max(0, (now_ms - window_ms) // step_ms)
+        assert oldest - slice_ms / step_ms - 1 <= found <= oldest
+        assert len(lowest.entries) <= MOST_ENTRIES
+
+
+def test_a_window_of_few_values_is_exact() -> None:
+    lowest = _Lowest()
+    found = [lowest.add(place, place * 120, 60_000) for place in range(3000)]
+    assert found == [max(0, place - 500) for place in range(3000)]
+
+
+def test_a_coarse_window_keeps_its_lowest_value() -> None:
+    lowest = _Lowest()
+    for place in range(2000):
+        lowest.add(place if place != 900 else -5, place, 60_000)
+    assert lowest.add(5000, 60_899, 60_000) == -5
+    assert lowest.add(5000, 61_200, 60_000) > -5

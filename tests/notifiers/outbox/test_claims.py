@@ -7,8 +7,9 @@ from notifiers.outbox.claims import NO_ENDPOINT
 from notifiers.outbox.deliveries import Deliveries
 from notifiers.outbox.delivery import Delivery, Status
 from notifiers.outbox.gates import Hold, Instead, Skip, Verdict
+from notifiers.outbox.provider import Outcome
 from notifiers.way import Way
-from tests.notifiers.outbox.people import begun, claimed_one, new, now, time_passes
+from tests.notifiers.outbox.people import begun, claimed_one, new, now, said, time_passes
 
 
 async def test_the_same_key_asks_for_one_delivery(store: Deliveries) -> None:
@@ -30,6 +31,27 @@ async def test_what_is_claimed_is_nobody_elses(store: Deliveries) -> None:
 async def test_the_most_urgent_are_claimed_first(store: Deliveries) -> None:
     await store.add([new("late", priority=5), new("middle", priority=3), new("first", priority=0)])
     assert [one.delivery.key for one in await store.claims.claim(Way.SMS, 2)] == ["first", "middle"]
+
+
+@pytest.mark.parametrize("way", [Way.SMS, Way.VOICE])
+async def test_who_has_many_due_does_not_keep_others_waiting(store: Deliveries, way: Way) -> None:
+    await store.add([new(user="many", channel=way) for _ in range(200)])
+    await store.add([new("other", user="other", channel=way)])
+    urgent = new("urgent", user="many", channel=way, priority=0)
+    await store.add([urgent])
+    order = []
+    for _ in range(3):
+        [claimed] = await store.claims.claim(way, 1)
+        order.append(claimed.delivery.user)
+        assert await begun(store, claimed) is not None
+        await said(store, claimed, Outcome(status="accepted", id="x"))
+    assert order == ["many", "other", "many"]
+
+
+async def test_users_take_turns_within_one_claim(store: Deliveries) -> None:
+    await store.add([new(user=user, channel=Way.VOICE) for user in ("a",) * 5 + ("b",) * 2 + ("c",)])
+    users = [one.delivery.user for one in await store.claims.claim(Way.VOICE, 5)]
+    assert sorted(users) == ["a", "a", "b", "b", "c"]
 
 
 async def test_only_what_is_due_by_the_channel_is_claimed(store: Deliveries, engine: AsyncEngine) -> None:

@@ -236,11 +236,22 @@ async def test_the_sms_of_a_month_are_counted_in_parts_from_its_first_day_in_ind
         gates.engine,
         delivery(1, **spent, cost=7, sent_at_ms=at("2026-11-01T00:00")),
         delivery(2, **spent, cost=50, sent_at_ms=at("2026-10-31T23:59")),
-        delivery(3, **spent | {"channel": Way.VOICE}, cost=50, sent_at_ms=at("2026-11-02T00:00")),
+        delivery(3, **spent | {"channel": Way.EMAIL}, cost=50, sent_at_ms=at("2026-11-02T00:00")),
     )
     assert await SmsBudget(gates.engine, wall=gates.wall).used(ASHA) == 7
     texts = [delivery(number, user=ASHA, channel=Way.SMS) for number in range(11, 17)]
     assert await gates.judge(*texts) == {14: Skip(BUDGET), 15: Skip(BUDGET), 16: Skip(BUDGET)}
+
+
+async def test_calls_come_out_of_the_same_budget(gates: Gates) -> None:
+    await gates.wish(ASHA, sms_per_month=3)
+    gates.wall.now_ms = at("2026-11-23T12:00")
+    called = delivery(1, user=ASHA, channel=Way.VOICE, status=Status.READ, cost=1, sent_at_ms=at("2026-11-02T00:00"))
+    await store(gates.engine, called)
+    wanted = [
+        delivery(number, user=ASHA, channel=way) for number, way in ((11, Way.VOICE), (12, Way.SMS), (13, Way.VOICE))
+    ]
+    assert await gates.judge(*wanted) == {13: Skip(BUDGET)}
 
 
 async def test_who_has_used_up_their_sms_is_told_once_a_month(gates: Gates) -> None:
