@@ -347,8 +347,8 @@ class HttpApi:
         """Puts an entitlement in force; alerts look at prices as late as the plan has them from now on."""
         rules = self._ground.plans.of(entitlement.plan)
         delay_of = rules.delay_s if entitlement.role is Role.USER else lambda _: REALTIME
-        await self._ground.standing.entitle(entitlement)
         await self._alerts.redelay(entitlement.user, delay_of)
+        await self._ground.standing.entitle(entitlement)
 
     def _oidc(self) -> OidcApi:
         settings = self._ground.settings

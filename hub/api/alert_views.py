@@ -124,7 +124,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivery. `cost` counts parts of an SMS."""
+    """One delivery. `cost` counts parts of an SMS, and a call as one."""
 
     id: int
     alert: int | None
