@@ -30,7 +30,7 @@ run: $(VENV)/.run
 	@$(BIN)/python -m hub
 
 test: $(VENV)/.test
-	PYTHONHASHSEED=0 $(BIN)/python -W error -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	PYTHONHASHSEED=0 $(BIN)/python -W error -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

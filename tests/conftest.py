@@ -27,6 +27,11 @@ settings.register_profile("search", deadline=None, max_examples=1000)
 settings.load_profile("same")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest, whole hubs in `tests/test_*.py`, goes first, so that no worker is left alone with it."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_orphans() -> Iterator[None]:
     """Whatever server a failed test left running ends with the session."""
