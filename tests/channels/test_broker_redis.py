@@ -22,9 +22,11 @@ PRICE = b'{"price":1.5}'
 
 
 @asynccontextmanager
-async def quick_broker(url: str, *, prefix: str = "hub:") -> AsyncIterator[RedisBroker]:
+async def quick_broker(url: str, *, prefix: str = "hub:", timeout_s: float = 0.5) -> AsyncIterator[RedisBroker]:
     """A broker that notices within tenths of seconds what the real one notices within seconds."""
-    broker = RedisBroker(url, names=NAMES, prefix=prefix, timeout_s=0.5, probe_interval_s=0.05, probe_timeout_s=0.6)
+    broker = RedisBroker(
+        url, names=NAMES, prefix=prefix, timeout_s=timeout_s, probe_interval_s=0.05, probe_timeout_s=0.6
+    )
     try:
         yield broker
     finally:
@@ -275,7 +277,7 @@ class TestErrors:
 
 class TestCancelling:
     async def test_cancelled_calls_leave_no_connection_behind(self, redis_url: str) -> None:
-        async with quick_broker(redis_url) as broker, listening(broker):
+        async with quick_broker(redis_url, timeout_s=5) as broker, listening(broker):
             for turns in range(200):
                 task = asyncio.create_task(broker.publish_latest([(MARKET, PRICE), (OTHER, PRICE)]))
                 for _ in range(turns % 20):
