@@ -97,22 +97,6 @@ class Engine:
         elif watch.baseline is not None and (watch.policy.waits or not watch.flags & INDEXED):
             self._take_baseline(watch, watch.baseline)
 
-    def catch_up(self, rule_id: int) -> list[Firing]:
-        """What a rule that has just been put fires at the last sample, where that is newer than its baseline.
-
-        An alert is read some time after it was made, and the price may have been beyond a level and be back by the
-        next sample. Only rules over one source are asked: others have no sample of all that they look at.
-        """
-        watch = self._watches.get(rule_id)
-        if watch is None or watch.baseline is None or not watch.baseline.number or len(watch.views) > 1:
-            return []
-        view = watch.views[0]
-        if view.track.source is not watch.home or view.number <= watch.baseline.number:
-            return []
-        firings: list[Firing] = []
-        self._judge_all(view, [watch], view.time_ms, firings)
-        return firings
-
     def drop(self, rule_id: int) -> None:
         """Forget a rule, if there is such a one."""
         watch = self._watches.get(rule_id)

@@ -25,24 +25,6 @@ def test_a_sample_whose_number_is_not_above_the_last_one_is_no_news() -> None:
     assert (scene.engine.counters.old, scene.engine.counters.accepted) == (2, 2)
 
 
-def test_a_rule_that_is_read_late_catches_up_with_what_came_after_its_baseline() -> None:
-    scene = Scene()
-    scene.put(above(500), 1)
-    scene.tick(100, counted=11)
-    scene.tick(121, counted=12)
-    scene.put(above(110), 2, baseline=baseline(100, 1, counted=11))
-    scene.put(above(130), 3, baseline=baseline(100, 1, counted=11))
-    scene.put(above(110), 4, baseline=baseline(121, 2, counted=12))
-    scene.put(above(110), 5)
-    assert [[one.rule for one in scene.engine.catch_up(number)] for number in (1, 2, 3, 4, 5, 6)] == [
-        [], [2], [], [], [], [],
-    ]  # fmt: skip
-    assert scene.tick(122, counted=13) == []
-    assert [one.rule for one in scene.tick(131, counted=14)] == [3]
-    scene.tick(100, counted=15)
-    assert [one.rule for one in scene.tick(121, counted=16)] == [2, 4, 5]
-
-
 def test_a_sample_from_before_the_last_one_is_dropped() -> None:
     scene = Scene()
     scene.put(above(100))
