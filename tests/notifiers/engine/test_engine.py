@@ -7,7 +7,7 @@ from notifiers.conditions import tree as t
 from notifiers.engine.compiling import Unsuitable
 from notifiers.engine.engine import Engine
 from notifiers.engine.samples import Source
-from tests.notifiers.engine.scenes import OPENS_MS, PRICE, Scene, above, baseline, over, under
+from tests.notifiers.engine.scenes import OPENS_MS, PRICE, Scene, above, over, under
 
 A, B = Source("NSE", "A"), Source("NSE", "B")
 
