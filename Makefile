@@ -8,7 +8,7 @@ PEERS  := .venv-bench
 WORKERS ?= 2
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench format proto settings messages lock clean
+.PHONY: run test lint docs bench format proto settings messages lock clean
 
 # One stamp per set of packages, so that a second run starts at once.
 $(VENV)/.python:
@@ -26,17 +26,29 @@ $(VENV)/.test: $(VENV)/.run requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.lock
 	@touch $@
 
+# The browser SDK and the dashboard run as they stand; TypeScript only checks them.
+$(VENV)/.js: $(VENV)/.test clients/js/package-lock.json
+	$(BIN)/npm ci --prefix clients/js --no-audit --no-fund --silent
+	@touch $@
+
 run: $(VENV)/.run
 	@$(BIN)/python -m hub
 
 test: $(VENV)/.test
 	PYTHONHASHSEED=0 $(BIN)/python -W error -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: $(VENV)/.test
+lint: $(VENV)/.js
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/oxlint --deny-warnings clients/js hub/dashboard/assets
+	$(BIN)/node clients/js/node_modules/typescript/bin/tsc -p clients/js
+	$(BIN)/node clients/js/node_modules/typescript/bin/tsc -p hub/dashboard
+
+# The documents as a site, in site/; a link that leads nowhere is an error.
+docs: $(VENV)/.test
+	$(BIN)/mkdocs build --strict --quiet
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
@@ -67,7 +79,7 @@ bench: $(VENV)/.test $(PEERS)/.bench
 lock: $(VENV)/.python
 	$(BIN)/python -m pip install --quiet 'uv>=0.13'
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --group test --group lint -c requirements.lock -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --group test --group lint --group docs -c requirements.lock -o requirements-dev.lock
 
 clean:
-	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) clients/js/node_modules site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,7 +9,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -224,12 +224,16 @@ async def check(engine: AsyncEngine) -> None:
             await connection.execute(text("SELECT 1"))
 
 
-async def migrate(engine: AsyncEngine) -> None:
+Tell = Callable[[int, int, str], None]
+"""Hears how many steps of how many are done, and from which version they lead to which: `0003 → 0007`."""
+
+
+async def migrate(engine: AsyncEngine, *, tell: Tell = lambda *_: None) -> None:
     """Bring the tables up to date, all or nothing. Several processes may do so at once: one does, the others wait.
 
     Raises Unavailable where the database fails, or another migration takes longer than MIGRATION_WAIT_S.
     """
-    await _run(engine, lambda script, at: script._upgrade_revs("head", at))  # noqa: SLF001 - see _run
+    await _run(engine, lambda script, at: script._upgrade_revs("head", at), tell)  # noqa: SLF001 - see _run
 
 
 async def downgrade(engine: AsyncEngine, revision: str) -> None:
@@ -241,7 +245,7 @@ Steps = Callable[[ScriptDirectory, Any], Iterable[Any]]
 """The migration steps from the revisions that the database is at."""
 
 
-async def _run(engine: AsyncEngine, steps: Steps) -> None:
+async def _run(engine: AsyncEngine, steps: Steps, tell: Tell = lambda *_: None) -> None:
     """Take the steps in one transaction under a lock.
 
     This is what `alembic.command.upgrade` does, but for reading the files: they are read in a thread beforehand, so
@@ -253,7 +257,7 @@ async def _run(engine: AsyncEngine, steps: Steps) -> None:
     with database_errors():
         async with one_at_a_time, engine.begin() as connection:
             await _lock(connection)
-            await connection.run_sync(_take_steps, script, steps)
+            await connection.run_sync(_take_steps, script, steps, tell)
 
 
 def _read_script() -> ScriptDirectory:
@@ -265,15 +269,25 @@ def _read_script() -> ScriptDirectory:
     return script
 
 
-def _take_steps(connection: Connection, script: ScriptDirectory, steps: Steps) -> None:
+def _take_steps(connection: Connection, script: ScriptDirectory, steps: Steps, tell: Tell) -> None:
     with EnvironmentContext(Config(), script) as environment:
         environment.configure(
             connection=connection,
             target_metadata=metadata,
             render_as_batch=True,
-            fn=lambda revision, _: steps(script, revision),
+            fn=lambda revision, _: _told(list(steps(script, revision)), revision, tell),
         )
         environment.run_migrations()
+
+
+def _told(todo: Sequence[Any], at: Sequence[str], tell: Tell) -> Iterator[Any]:
+    """The steps one by one, and how far they have come."""
+    way = f"{', '.join(at) or 'nothing'} → {', '.join(todo[-1].to_revisions) or 'nothing'}" if todo else ""
+    for done, step in enumerate(todo):
+        tell(done, len(todo), way)
+        yield step
+    if todo:
+        tell(len(todo), len(todo), way)
 
 
 async def _lock(connection: AsyncConnection) -> None:

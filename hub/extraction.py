@@ -23,15 +23,17 @@ KEYWORDS: Mapping[str, tuple[int, ...] | None] = {
     "_denied": None,
     "_refused": None,
     "translatable": None,
+    "t": None,
 }
 """The calls that hold texts; which argument, else the first."""
+METHODS = [("**.py", "python"), ("dashboard/**.js", "javascript")]
 
 
 def extract() -> Catalog:
     """Every text that users may be told, with the files where it stands."""
     found = Catalog(project="tickhub", fuzzy=False, charset="utf-8")
     for package in PACKAGES:
-        rows = extract_from_dir(ROOT / package, method_map=[("**.py", "python")], keywords=KEYWORDS)
+        rows = extract_from_dir(ROOT / package, method_map=METHODS, keywords=KEYWORDS)
         for name, _, text, _, _ in rows:
             if isinstance(text, str) and text:
                 found.add(text, locations=[(f"{package}/{name}", 0)], flags=())

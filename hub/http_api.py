@@ -31,7 +31,7 @@ from auth.tickets import Tickets
 from auth.tokens import TokenIssuer
 from auth.two_factor import TwoFactor
 from channels.broker import Broker
-from channels.channel import ChannelNames
+from channels.channel import Channel, ChannelNames
 from channels.counters import Counters
 from channels.fanout import Fanout
 from channels.registry import Registry
@@ -46,6 +46,7 @@ from hub.api.admin_stats import AdminStatsApi
 from hub.api.admin_users import AdminUsersApi
 from hub.api.audit import AuditApi
 from hub.api.auth import AuthApi, ResetPasswordBody, VerifyEmailBody
+from hub.api.candles import Candles
 from hub.api.errands import Errands
 from hub.api.keys import KeysApi
 from hub.api.logins import Logins
@@ -158,6 +159,13 @@ class HttpApi:
             requests=ground.requests,
             broker_lag_s=ground.broker_lag_s,
             fleet=self.fleet,
+        )
+        self._candles = Candles(
+            broker=ground.broker,
+            names=ground.names,
+            instruments=ground.instruments,
+            history=CandleHistory(ground.engine),
+            delay_of=self._delay_of,
         )
         self._alerts = Alerts(ground.engine, wall=time.time)
         self._alerts.on_changed.append(lambda _: ground.correspondence.alert_bell.ring())
@@ -302,8 +310,8 @@ class HttpApi:
                 broker=ground.broker,
                 names=ground.names,
                 instruments=ground.instruments,
-                history=CandleHistory(ground.engine),
-                delay_of=lambda identity, channel: ground.permissions.allow(identity, Action.READ, channel),
+                candles=self._candles,
+                delay_of=self._delay_of,
             ),
             SignalsApi(
                 broker=ground.broker,
@@ -395,6 +403,9 @@ class HttpApi:
             logins=section.login_rate_limit_max or settings.login_rate_limit_max or max(1, requests // LOGINS_SHARE),
             window_s=section.rate_limit_time_window_s or settings.rate_limit_time_window_s,
         )
+
+    def _delay_of(self, identity: Identity, channel: Channel) -> int:
+        return self._ground.permissions.allow(identity, Action.READ, channel)
 
     def _requests_of(self, identity: Identity) -> int | None:
         return self._ground.plans.of(identity.plan).requests

@@ -127,13 +127,30 @@ def _word(value: object) -> str:
 class _Output(logging.StreamHandler[TextIO]):
     """The one handler that `configure` makes, and by whose type it finds it again."""
 
+    def __init__(self, given: TextIO | None) -> None:
+        super().__init__(given or sys.stderr)
+        self._given = given
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line, to what is stderr by now: while a progress bar is shown, something that writes above it is."""
+        if self._given is None:
+            self.stream = sys.stderr
+        super().emit(record)
+
+
+def for_people() -> bool:
+    """Whether somebody reads along who would like to know what goes on."""
+    outputs = [handler for handler in logging.getLogger().handlers if isinstance(handler, _Output)]
+    text = any(isinstance(handler.formatter, TextFormatter) for handler in outputs)
+    return text and logging.getLogger(_OWN).isEnabledFor(logging.INFO)
+
 
 def configure(level: str, style: str, stream: TextIO | None = None) -> None:
     """Log from now on at `level` in the style `text` or `json`, to `stream` or stderr.
 
     May be called again: the former output is replaced. Warnings of Python go the same way.
     """
-    output = _Output(stream if stream is not None else sys.stderr)
+    output = _Output(stream)
     output.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     root = logging.getLogger()
     for former in [handler for handler in root.handlers if isinstance(handler, _Output)]:

@@ -43,6 +43,15 @@ class Metrics(Collector):
         """Several counters, told apart by one label."""
         self._labelled.append((name, text, label, read))
 
+    def described(self) -> Iterator[tuple[str, str, str]]:
+        """Each name as it is read, with its label where it has one; what kind it is; what it says."""
+        for name, text, _ in self._gauges:
+            yield f"tickhub_{name}", "gauge", text
+        for name, text, _ in self._counters:
+            yield f"tickhub_{name}_total", "counter", text
+        for name, text, label, _ in self._labelled:
+            yield f"tickhub_{name}_total{{{label}}}", "counter", text
+
     def collect(self) -> Iterator[Metric]:
         """Read everything now; called by prometheus_client."""
         for name, text, read in self._gauges:

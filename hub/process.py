@@ -7,6 +7,7 @@ back, what is left is written, and the process ends with 0.
 """
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -20,26 +21,26 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.plans import Plans
-from auth.tokens import signing_secret
 from channels.channel import ChannelNames
 from channels.namespace import Namespaces
 from feeds.accounts.credentials import read_credentials
 from feeds.errors import CredentialsMissing, CredentialsUnreadable
 from hub import database
+from hub.exit_codes import EXIT_BUG, EXIT_OK
 from hub.feeding.sources import SOURCES
+from hub.post import dlt_of
+from hub.progress import shown
 from hub.roles import Roles, Shared, broker_of
-from hub.secret import kept_secret
+from hub.secret import secret_of
 from hub.server import Server, listen, server_for
 from hub.web import Web
 from schemas.dotenv import parse_dotenv
+from schemas.durations import Seconds
 from schemas.errors import SettingsError, Unavailable
+from schemas.private_folders import make_private
 from schemas.settings import Settings
 
 log = logging.getLogger("tickhub.hub.process")
-
-EXIT_OK = 0
-EXIT_BUG = 70
-EXIT_SETTINGS = 78
 
 GC_THRESHOLD = 50_000
 """New objects between two searches for cycles. With Python's 700, handshakes spend a third of their time being
@@ -57,19 +58,6 @@ def names_of(settings: Settings) -> ChannelNames:
         raise SettingsError([f"NAMESPACES_FILE: can't read {path}: {exc.strerror}"]) from exc
     except ValueError as exc:
         raise SettingsError([f"NAMESPACES_FILE: {line}" for line in str(exc).splitlines()]) from exc
-
-
-def secret_of(settings: Settings) -> str:
-    """What signs the tokens: the setting, or in embedded mode the one that is kept.
-
-    Raises SettingsError for one that can't sign.
-    """
-    secret = (settings.jwt_secret or kept_secret(settings.data_dir)).reveal()
-    try:
-        signing_secret(secret)
-    except ValueError as exc:
-        raise SettingsError([f"JWT_SECRET: {exc}"]) from None
-    return secret
 
 
 def plans_of(settings: Settings) -> Plans:
@@ -110,6 +98,51 @@ def missing_credentials(settings: Settings) -> list[str]:
     return faults
 
 
+def check_files(settings: Settings) -> None:
+    """Raises SettingsError for a DATA_DIR that can't hold the database, or a REPLAY_FILE that isn't there. Blocks."""
+    faults: list[str] = []
+    if settings.database_url is None:
+        try:
+            make_private(settings.data_dir)
+            if not os.access(settings.data_dir, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as exc:
+            why = f"{settings.data_dir} can't be written ({exc.strerror})"
+            faults.append(f"DATA_DIR: {why}; set it to a folder that may be written")
+    if "replay" in settings.feed and settings.replay_file is not None and not settings.replay_file.is_file():
+        faults.append(f"REPLAY_FILE: there is no file {settings.replay_file}")
+    if faults:
+        raise SettingsError(faults)
+
+
+def check_credentials(settings: Settings) -> None:
+    """Raises SettingsError for a feed whose broker would not let us in."""
+    if faults := missing_credentials(settings):
+        raise SettingsError(faults)
+
+
+def faults_of(settings: Settings, roles: Sequence[str]) -> list[str]:
+    """All that is wrong with what the settings name, at once: files, secrets, the address to listen on. Blocks."""
+    checks: list[Callable[[Settings], object]] = [check_files, names_of, plans_of, dlt_of]
+    if settings.jwt_secret is not None:
+        checks.append(secret_of)
+    if "feeds" in roles:
+        checks.append(check_credentials)
+    if "web" in roles:
+        checks.append(lambda _: listen(settings.host, settings.port).close())
+    faults: list[str] = []
+    for check in checks:
+        try:
+            check(settings)
+        except SettingsError as exc:
+            faults += exc.faults
+    return faults
+
+
+MEET_BROKER_S: Seconds = 2.0
+"""How long the start waits to learn whether the broker is there."""
+
+
 class Process:
     """The roles of one process, constructed from the settings. Raises SettingsError where they can't work."""
 
@@ -119,22 +152,23 @@ class Process:
         self._settings = settings
         self._make = make
         self._roles = roles
+        if faults := faults_of(settings, roles):
+            raise SettingsError(faults)
         self._names = names_of(settings)
         self._plans = plans_of(settings)
         self._secret = secret_of(settings)
-        self._check_roles()
+        self._warn_of_solitude()
         self._broker = broker_of(settings, self._names)
         self._server: Server | None = None
         self._socket: socket.socket | None = None
         if "web" in roles:
             self._socket = listen(settings.host, settings.port)
         self.stopping = asyncio.Event()
+        self.away: dict[str, str] = {}
+        """What did not answer at the start, and why: `database`, `broker`. It is tried again all the time."""
 
-    def _check_roles(self) -> None:
-        settings = self._settings
-        if "feeds" in self._roles and (faults := missing_credentials(settings)):
-            raise SettingsError(faults)
-        if len(self._roles) == 1 and settings.redis_url is None and self._roles[0] != "notifiers":
+    def _warn_of_solitude(self) -> None:
+        if len(self._roles) == 1 and self._settings.redis_url is None and self._roles[0] != "notifiers":
             log.warning("process.alone", extra={"role": self._roles[0], "hint": "without REDIS_URL nobody else hears"})
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> int:
@@ -147,7 +181,7 @@ class Process:
             stack.push_async_callback(self._broker.close)
             engine = database.engine_for(self._database_url(), self._settings.data_dir)
             stack.push_async_callback(engine.dispose)
-            await _bring_up_to_date(engine)
+            await self._meet(engine)
             roles = self._made(engine)
             await roles.open()
             try:
@@ -159,6 +193,21 @@ class Process:
                 for bug in bugs.exceptions:
                     log.critical("process.bug", exc_info=bug)
                 return EXIT_BUG
+
+    async def _meet(self, engine: AsyncEngine) -> None:
+        """Migrate before anything asks the database. One that is away is migrated once it is back (`Standing`)."""
+        try:
+            async with asyncio.timeout(MEET_BROKER_S):
+                await self._broker.check()
+        except (Unavailable, TimeoutError) as exc:
+            self.away["broker"] = exc.why if isinstance(exc, Unavailable) else f"no answer in {MEET_BROKER_S:g} s"
+        try:
+            with shown("Migrating the database") as work:
+                await database.migrate(engine, tell=work.tell)
+        except Unavailable as exc:
+            self.away["database"] = exc.why
+        for what, why in self.away.items():
+            log.warning("process.without", extra={"what": what, "why": why})
 
     async def _run_parts(self, roles: Roles, ready: Callable[[], None]) -> int:
         async with asyncio.TaskGroup() as group:
@@ -225,14 +274,6 @@ class Process:
     def _database_url(self) -> str:
         url = self._settings.database_url
         return url.reveal() if url is not None else ""
-
-
-async def _bring_up_to_date(engine: AsyncEngine) -> None:
-    """Migrate before anything asks the database. One that is away is migrated once it is back (`Standing`)."""
-    try:
-        await database.migrate(engine)
-    except Unavailable as exc:
-        log.warning("process.without_database", extra={"why": exc.why})
 
 
 async def _for_ever(name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:

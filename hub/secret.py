@@ -5,9 +5,11 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from auth.tokens import signing_secret
 from schemas.errors import SettingsError
 from schemas.private_folders import make_private
 from schemas.secret import Secret
+from schemas.settings import Settings
 
 FILE_NAME = "jwt_secret"
 _MIN_CHARS = 32
@@ -31,7 +33,9 @@ def kept_secret(data_dir: Path, file_name: str = FILE_NAME, make: Callable[[], s
         path.chmod(0o600)
         text = path.read_text(encoding="ascii").strip()
     except OSError as exc:
-        raise SettingsError([f"DATA_DIR: the secret can't be kept in {path}: {exc.strerror}"]) from exc
+        raise SettingsError(
+            [f"DATA_DIR: the secret can't be kept in {path} ({exc.strerror}); set it to a folder that may be written"]
+        ) from exc
     except UnicodeDecodeError:
         text = ""
     if len(text) < _MIN_CHARS:
@@ -39,6 +43,19 @@ def kept_secret(data_dir: Path, file_name: str = FILE_NAME, make: Callable[[], s
             [f"DATA_DIR: {path} holds no secret of {_MIN_CHARS} characters; remove it to get a new one"]
         )
     return Secret(text)
+
+
+def secret_of(settings: Settings) -> str:
+    """What signs the tokens: the setting, or in embedded mode the one that is kept.
+
+    Raises SettingsError for one that can't sign.
+    """
+    secret = (settings.jwt_secret or kept_secret(settings.data_dir)).reveal()
+    try:
+        signing_secret(secret)
+    except ValueError as exc:
+        raise SettingsError([f"JWT_SECRET: {exc}"]) from None
+    return secret
 
 
 def _keep(path: Path, secret: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -44,9 +45,19 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as exc:
         sock.close()
-        raise SettingsError([f"PORT: can't listen on {host}:{port}: {exc.strerror}"]) from exc
+        raise SettingsError([f"PORT: can't listen on {host}:{port}: {exc.strerror}{_remedy(exc, port)}"]) from exc
     sock.setblocking(False)
     return sock
+
+
+def _remedy(exc: OSError, port: int) -> str:
+    match exc.errno:
+        case errno.EADDRINUSE:
+            return f"; stop what listens there, or set another, such as PORT={port % 65535 + 1}"
+        case errno.EACCES:
+            return "; ports below 1024 need a right of their own, so set a higher one"
+        case _:
+            return ""
 
 
 class HttpProtocol(HttpToolsProtocol):

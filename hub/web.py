@@ -41,9 +41,9 @@ from feeds.listings.directory import directory_of
 from feeds.listings.instrument_store import InstrumentStore
 from feeds.listings.masters import VENDORS
 from hub import database
+from hub.dashboard.pages import Dashboard
 from hub.delivering.correspondence import Correspondence
 from hub.feeding.board import REFUSALS, FeedBoard
-from hub.first_page import Page
 from hub.http.client_address import client_address, networks
 from hub.http.edge import middleware
 from hub.http.envelope import EXCEPTION_HANDLERS
@@ -267,7 +267,7 @@ class Web:
 
     def _app(self) -> Starlette:
         health = Health(checks=self._checks, facts=self._facts)
-        page = Page(symbols=self._shown, demo_token=self._demo_token)
+        dashboard = Dashboard(boot=self._boot)
         return _App(
             self.connections,
             routes=[
@@ -275,8 +275,7 @@ class Web:
                 Route("/health", health.health),
                 Route("/health/detailed", health.detailed),
                 Route("/metrics", self.metrics.answer),
-                Route("/", page.index),
-                Route("/page/{name}", page.file),
+                *dashboard.routes,
             ],
             exception_handlers=EXCEPTION_HANDLERS,
             middleware=[
@@ -285,8 +284,18 @@ class Web:
             ],
         )
 
+    def _boot(self, request: Request) -> dict[str, Any]:
+        """What a dashboard begins with."""
+        settings = self._settings
+        return {
+            "token": self._demo_token(request),
+            "symbols": [f"{exchange}:{symbol}" for exchange, symbol in self._shown()],
+            "sign_in_with": settings.oidc_name if settings.oidc_issuer else None,
+            "simulated": settings.feed == ("simulator",),
+        }
+
     def _shown(self) -> list[tuple[str, str]]:
-        """What the first page shows: what is always carried, else all, or of a broker's long list the best known."""
+        """What a watchlist begins with: what is always carried, else all, or of a broker's long list the best known."""
         always = places_of(self._settings.feed_symbols)
         every = [(one.exchange, one.symbol) for one in islice(self.instruments, MAX_SHOWN + 1)]
         if always or len(every) <= MAX_SHOWN:

@@ -56,6 +56,25 @@ TEMPORARY = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.NOT_AVAILABLE, ErrorCod
 """The codes after which the same command may succeed later, unchanged."""
 
 
+ERROR_MEANING: dict[ErrorCode, str] = {
+    ErrorCode.BAD_REQUEST: "not understood: wrong JSON, field, type or shape; the text says where",
+    ErrorCode.UNAUTHORIZED: "no token, or one that is not taken",
+    ErrorCode.TOKEN_EXPIRED: "the token has ended",
+    ErrorCode.PERMISSION_DENIED: "not with this plan or role, or someone else's",
+    ErrorCode.UNKNOWN_CHANNEL: "no such namespace, or a malformed name",
+    ErrorCode.INVALID_SYMBOL: "no such symbol or exchange",
+    ErrorCode.NOT_FOUND: "nothing there",
+    ErrorCode.CONFLICT: "against the present state",
+    ErrorCode.ALREADY_SUBSCRIBED: "reserved for dialects that ask for it; `subscribe` itself is idempotent",
+    ErrorCode.LIMIT_EXCEEDED: "too long, too many",
+    ErrorCode.RATE_LIMITED: "too fast",
+    ErrorCode.UNRECOVERABLE_POSITION: "`history` after a position whose successors are gone",
+    ErrorCode.NOT_AVAILABLE: "a server behind the hub is away, or the channel can't do this",
+    ErrorCode.INTERNAL: "our fault",
+}
+"""When each error code is said, as the reference tells it."""
+
+
 class CloseCode(IntEnum):
     """Why a connection ended. 3000-3499: connect again; 3500-3999: do not, something must change first."""
 
@@ -88,6 +107,22 @@ CLOSE_REASON: dict[CloseCode, str] = {
 """The reason text in the close frame; stable, short and without details."""
 
 
+CLOSE_MEANING: dict[CloseCode, str] = {
+    CloseCode.SHUTDOWN: "the instance shuts down; `shutdown` has said when to come back",
+    CloseCode.TOKEN_EXPIRED: "the token expired; connect again with a new one",
+    CloseCode.SLOW: "too slow: nothing was taken for the set time, or log messages piled up",
+    CloseCode.NO_PONG: "no pong",
+    CloseCode.UNAVAILABLE: "the token, or what it may hear, could not be checked just now; try again later",
+    CloseCode.INVALID_TOKEN: "the token is invalid or revoked",
+    CloseCode.NO_AUTH: "no token within 10 seconds",
+    CloseCode.FORCED: "ended by an administrator",
+    CloseCode.CONNECTION_LIMIT: "too many connections",
+    CloseCode.PERMISSION_DENIED: "the page's origin is not allowed, or an API key has not the scope `socket`",
+    CloseCode.TOO_MANY_ERRORS: "ten errors in a row",
+}
+"""When each close code is sent, as the reference tells it."""
+
+
 class UnsubscribeCode(IntEnum):
     """Why the server ended one subscription. 2500 and above: subscribe again, without or with `recover`."""
 
@@ -97,6 +132,15 @@ class UnsubscribeCode(IntEnum):
     """The feeds' accounts carry no more instruments, or not this one."""
     INSUFFICIENT_STATE = 2500
     """The messages between two positions are gone; the client must start from the present."""
+
+
+UNSUBSCRIBE_MEANING: dict[UnsubscribeCode, str] = {
+    UnsubscribeCode.FORCED: "the server ended it, such as when its namespace is taken out",
+    UnsubscribeCode.PERMISSION_DENIED: "the token no longer allows it",
+    UnsubscribeCode.NOT_CARRIED: "the feeds' accounts carry no more instruments, or not this one; `reason` says which",
+    UnsubscribeCode.INSUFFICIENT_STATE: "messages between two positions are lost",
+}
+"""When each of these codes is said, as the reference tells it."""
 
 
 class TickhubError(Exception):

@@ -199,6 +199,33 @@ async def test_an_alert_fires_as_the_document_says(shell: Shell, tmp_path: Path)
     await shell.until(*lines(of_kind("alerts.md", "")[0]))
 
 
+async def test_the_tutorial_goes_from_nothing_to_an_sms(shell: Shell, tmp_path: Path) -> None:
+    """With `python -m hub` for `make run`, which installs first."""
+    steps = of_kind("tutorial.md", "sh", tmp_path, "8081")
+    ready, token, price, socket, register, verify, upgrade, alert, sms, kept = steps
+    heard, sent = of_kind("tutorial.md", "")
+    port = re.search(r"127.0.0.1:(\d+)/health", ready)
+    assert port is not None
+    shell.type(f"PORT={port[1]} python -m hub & echo $! > {tmp_path}/hub.pid")
+    shell.type(ready)
+    await shell.until('"status":"ok"')
+    shell.type(f"{token}{price}")
+    await shell.until('"symbol":"RELIANCE".*"price":')
+    shell.type(socket)
+    await shell.until(*lines(heard))
+    shell.type(f"{register}{verify}")
+    await shell.until('"phone_verified":true')
+    shell.type(upgrade)
+    await shell.until('"plan":"pro"')
+    shell.type(alert)
+    await shell.until('"channels":\\["sms"\\]')
+    shell.type(sms)
+    await shell.until(*lines(sent))
+    shell.forget()
+    shell.type(kept)
+    await shell.until('"kind":"fired"', '"channel":"sms","status":"delivered"')
+
+
 def of_kind(name: str, kind: str, folder: Path | None = None, *ports: str) -> list[str]:
     """A document's blocks of one kind, those of a shell with free ports and a folder of this test's own."""
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")

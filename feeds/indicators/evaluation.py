@@ -24,6 +24,9 @@ from schemas.market import PRICE_SCALE
 Value = float | dict[str, float] | None
 """What an indicator gives for one candle: a number, several by their names, or nothing while history is too short."""
 
+Line = list[float | None]
+"""One value a candle; None while history is too short."""
+
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
 
@@ -55,6 +58,15 @@ def evaluate(indicators: Mapping[str, Indicator], bars: Sequence[Bar]) -> dict[s
     """Each indicator's value at the last candle, by the name that it was asked by."""
     table = _Table(bars)
     return {name: _last(indicator, table) for name, indicator in indicators.items()}
+
+
+def lines(indicators: Mapping[str, Indicator], bars: Sequence[Bar], count: int) -> dict[str, Line | dict[str, Line]]:
+    """Each indicator's values at the last `count` candles, oldest first: a line, or several by their names.
+
+    Where `series` has no value at a candle, all of an indicator's lines have none.
+    """
+    table = _Table(bars)
+    return {name: _lines(indicator, table, count) for name, indicator in indicators.items()}
 
 
 class LiveIndicator:
@@ -249,28 +261,39 @@ class _Table:
 
 
 def _batch(indicator: Indicator, table: _Table) -> Iterable[_Numbers]:
-    if indicator.name == "vwap":
-        vwap = _SessionVwap()
-        return [vwap.commit(row, start) for row, start in zip(table.rows, table.starts, strict=True)]
     return list(zip(*(one.tolist() for one in _arrays(indicator, table)), strict=True))
 
 
 def _last(indicator: Indicator, table: _Table) -> Value:
     if not table.rows:
         return None
-    if indicator.name == "vwap":
-        *_, values = _batch(indicator, table)
-        return _named(indicator.entry, values)
     return _named(indicator.entry, tuple(float(one[-1]) for one in _arrays(indicator, table)))
+
+
+def _lines(indicator: Indicator, table: _Table, count: int) -> Line | dict[str, Line]:
+    outputs = indicator.entry.outputs
+    if not count:
+        return {name: [] for name in outputs} if outputs else []
+    numbers = np.array(_arrays(indicator, table))[:, -count:]
+    numbers[:, ~np.isfinite(numbers).all(axis=0)] = math.nan
+    found: list[Line] = [[None if math.isnan(one) else one for one in row] for row in numbers.tolist()]
+    return dict(zip(outputs, found, strict=True)) if outputs else found[0]
 
 
 def _arrays(indicator: Indicator, table: _Table) -> "tuple[np.ndarray[Any, Any], ...]":
     """What TA-Lib's function gives over the whole series, one array per output."""
+    if indicator.name == "vwap":
+        return (np.array(_vwap(table)),)
     entry = indicator.entry
     if "volume" in indicator.inputs and not table.has_volume:
         return (np.full(len(table.rows), math.nan),) * max(1, len(entry.outputs))
     found = getattr(talib, entry.function)(*(table.columns[one] for one in indicator.inputs), **indicator.keywords)
     return tuple(_blank(one, indicator) for one in (found if isinstance(found, tuple) else (found,)))
+
+
+def _vwap(table: _Table) -> list[float]:
+    vwap = _SessionVwap()
+    return [vwap.commit(row, start)[0] for row, start in zip(table.rows, table.starts, strict=True)]
 
 
 def _blank(values: "np.ndarray[Any, Any]", indicator: Indicator) -> "np.ndarray[Any, Any]":

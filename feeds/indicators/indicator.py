@@ -17,6 +17,9 @@ MAX_INDICATORS = 20
 SOURCES = ("open", "high", "low", "close", "volume")
 """The figures of a candle that may come first among the parameters of an indicator of the close."""
 
+DAY_MINUTES = 1440
+"""The candles of a day of the shortest timeframe, with which `vwap` begins."""
+
 _TEXT = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)\s*(?:\(([^()]*)\))?\s*")
 _BETWEEN = re.compile(r",(?![^()]*\))")  # a comma that stands in no brackets
 _MAX_TEXT = 1000
@@ -101,25 +104,26 @@ def parse(text: str) -> Indicator:
     return Indicator(name, tuple(values), source)
 
 
-def parse_all(text: str) -> dict[str, Indicator]:
+def parse_all(text: str, *, most: int = MAX_INDICATORS) -> dict[str, Indicator]:
     """Reads a list, `rsi,macd(12,26,9)`: each indicator under the name that it was asked by.
 
-    Raises CommandError: BAD_REQUEST for one that is wrong, LIMIT_EXCEEDED for more than MAX_INDICATORS.
+    Raises CommandError: BAD_REQUEST for one that is wrong, LIMIT_EXCEEDED for more than `most`.
     """
     if len(text) > _MAX_TEXT:
         raise _refused("A list of indicators has at most {most} characters", most=_MAX_TEXT)
     asked = [one for one in _BETWEEN.split(text) if one.strip()]
     found = {re.sub(r"\s", "", one).lower(): parse(one) for one in asked}
-    if len(found) > MAX_INDICATORS:
-        raise CommandError(
-            ErrorCode.LIMIT_EXCEEDED, "At most {most} indicators, got {got}", most=MAX_INDICATORS, got=len(found)
-        )
+    if len(found) > most:
+        raise CommandError(ErrorCode.LIMIT_EXCEEDED, "At most {most} indicators, got {got}", most=most, got=len(found))
     return found
 
 
 def history_for(indicators: Iterable[Indicator]) -> int:
-    """How many candles to hand over, so that averages that never forget their beginning have settled on their value."""
-    return max((one.lookback for one in indicators), default=0) * 3 + 100
+    """How many candles to hand over, so that averages that never forget their beginning have settled on their value.
+
+    `vwap` counts from the day's beginning, wherever in the day the first candle lies.
+    """
+    return max((DAY_MINUTES if one.name == "vwap" else one.lookback * 3 for one in indicators), default=0) + 100
 
 
 def _take_source(entry: Entry, given: list[str]) -> str:

@@ -15,13 +15,12 @@ from msgspec import UNSET, Meta, UnsetType
 from auth.identity import Identity
 from channels.broker import Broker, Clock, Publication
 from channels.channel import Channel, ChannelNames
-from feeds.candles.bars import LENGTHS_MS, Bar
-from feeds.candles.history import CandleHistory
-from feeds.indicators.evaluation import Value, evaluate
+from feeds.candles.bars import LENGTHS_MS
+from feeds.indicators.evaluation import Line, Value, evaluate, lines
 from feeds.indicators.indicator import history_for, parse_all
 from feeds.instruments import Instruments, Kind
-from feeds.market_hours.sessions import ist_day
 from hub.api import market_view
+from hub.api.candles import Candles, DelayOf, last_days, renewed
 from hub.api.market_view import CandleView, InstrumentView, PriceBytes
 from hub.api.wishes import Wishes
 from hub.http.endpoint import Call, Endpoint
@@ -36,9 +35,8 @@ MAX_BARS = 5000
 """The most candles that one chart holds."""
 OLD_S: Seconds = 60.0
 """A price that nobody wanted until now may be so old before a newer one is waited for."""
-POLL_S: Seconds = 0.05
-POLLS = 15
-"""How long a feed is waited for, once something is wanted that was not before."""
+MAX_LINES = 10
+"""The most indicators of one chart."""
 
 _DAY_MS = 86_400_000
 
@@ -57,6 +55,8 @@ class ChartQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     limit: Annotated[int, Meta(ge=1, le=MAX_BARS)] | None = None
     to: Annotated[str, Meta(max_length=40)] | None = None
     exchange: ExchangeText | None = None
+    indicators: Annotated[str, Meta(max_length=1000)] | None = None
+    """Comma separated: `sma(20),rsi,macd(12,26,9)`; at most 10."""
 
 
 class IndicatorsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,12 +105,17 @@ class PriceList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
-    """Candles, oldest first."""
+    """Candles, oldest first.
+
+    `indicators`, where they were asked for, have a value for each candle, by the names that they were asked by; null
+    while history is too short.
+    """
 
     exchange: str
     symbol: str
     tf: str
     candles: list[CandleView]
+    indicators: dict[str, Line | dict[str, Line]] | UnsetType = UNSET
 
 
 class IndicatorValues(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,14 +164,14 @@ class MarketApi:
         broker: Broker,
         names: ChannelNames,
         instruments: Callable[[], Instruments],
-        history: CandleHistory,
-        delay_of: Callable[[Identity, Channel], int],
+        candles: Candles,
+        delay_of: DelayOf,
         clock: Clock = time.time,
     ) -> None:
         self._broker = broker
         self._names = names
         self._instruments = instruments
-        self._history = history
+        self._candles = candles
         self._delay_of = delay_of
         self._clock = clock
         self._wishes = Wishes(broker)
@@ -216,21 +221,30 @@ class MarketApi:
         )
 
     async def chart(self, call: Call, query: ChartQuery) -> Chart:
-        """Candles of one instrument.
+        """Candles of one instrument, and indicators over them.
 
         Oldest first, the forming one last with `closed: false`: the last `days` days that have candles, the last
-        `limit` of these, before `to`. Without any of them it is one day.
+        `limit` of these, before `to`. Without any of them it is one day. Candles before those shown are counted in
+        `indicators` too.
         """
+        wanted = parse_all(query.indicators or "", most=MAX_LINES)
         channel = self._channel(f"candles:{query.tf}", call.path("symbol"), query.exchange)
         days = 1 if query.days is None and query.limit is None else query.days
         limit = query.limit or MAX_BARS
         if days is not None:
             limit = min(limit, days * _DAY_MS // LENGTHS_MS.get(query.tf, _DAY_MS))
-        bars = await self._bars(call.caller, channel, limit, None if query.to is None else moment_of(query.to, "?to"))
+        to_s = None if query.to is None else moment_of(query.to, "?to")
+        before = history_for(wanted.values()) if wanted else 0
+        bars = await self._candles.newest(call.caller, channel, limit + before, to_s)
         if not bars:
             self._require(channel)
-        candles = [market_view.candle(bar) for bar in _last_days(bars, days)]
-        return Chart(**market_view.place(channel), tf=query.tf, candles=candles)
+        shown = last_days(bars[-limit:], days)
+        return Chart(
+            **market_view.place(channel),
+            tf=query.tf,
+            candles=[market_view.candle(bar) for bar in shown],
+            indicators=UNSET if query.indicators is None else await asyncio.to_thread(lines, wanted, bars, len(shown)),
+        )
 
     async def indicators(self, call: Call, query: IndicatorsQuery) -> IndicatorValues:
         """Values of technical indicators at the newest candle.
@@ -241,7 +255,7 @@ class MarketApi:
         if not wanted:
             raise CommandError(ErrorCode.BAD_REQUEST, "Expected `names`, comma separated")
         channel = self._channel(f"candles:{query.tf}", call.path("symbol"), query.exchange)
-        bars = await self._bars(call.caller, channel, history_for(wanted.values()))
+        bars = await self._candles.newest(call.caller, channel, history_for(wanted.values()))
         if not bars:
             self._require(channel)
         return IndicatorValues(
@@ -307,7 +321,7 @@ class MarketApi:
         found: Mapping[str, Publication] = await self._broker.last(heard.values())
         if await self._wishes.want([one.name for one in channels if self._is_listed(one)]):
             old = [one for one in heard.values() if self._may_renew(one, found.get(one.name))]
-            found = await self._renewed(old, found)
+            found = await renewed(self._broker, old, found)
         return {name: found[channel.name] for name, channel in heard.items() if channel.name in found}
 
     def _may_renew(self, channel: Channel, publication: Publication | None) -> bool:
@@ -319,55 +333,3 @@ class MarketApi:
         time_ms = market_view.price_time_ms(publication)
         closed = b'"state":"closed"' in publication.payload
         return not closed and time_ms is not None and self._clock() - time_ms / 1000 > OLD_S
-
-    async def _renewed(self, old: Sequence[Channel], found: Mapping[str, Publication]) -> Mapping[str, Publication]:
-        """What was found, with what comes of the old ones within POLLS times POLL_S."""
-        for _ in range(POLLS):
-            if not old:
-                break
-            await asyncio.sleep(POLL_S)
-            newer = await self._broker.last(old)
-            old = [one for one in old if newer.get(one.name) == found.get(one.name)]
-            found = {**found, **newer}
-        return found
-
-    # -- candles ----------------------------------------------------------------------------------------------------
-
-    async def _bars(self, identity: Identity, channel: Channel, limit: int, to_s: int | None = None) -> list[Bar]:
-        """The last `limit` bars that start before `to_s`, up to what the bearer may see, the forming one among them."""
-        heard = self._heard(identity, channel)
-        now_s = int(self._clock()) - heard.delay_s
-        exchange, symbol, timeframe = channel.exchange or "", channel.symbol or "", channel.timeframe or ""
-        until_s = now_s + 1 if to_s is None else min(to_s, now_s + 1)
-        bars = await self._history.between(exchange, symbol, timeframe, 0, until_s, limit=limit)
-        if heard.delay_s:  # a bar that ended later would show what is not to be seen yet
-            bars = [bar for bar in bars if bar.end_ms <= now_s * 1000]
-        newest = await self._forming(channel, heard, bars) if until_s > now_s else None
-        if newest is None or (bars and newest.start_ms < bars[-1].start_ms):
-            return bars
-        if bars and newest.start_ms == bars[-1].start_ms:  # what a process that ended left of it
-            bars.pop()
-        return [*bars, newest][-limit:]
-
-    async def _forming(self, channel: Channel, heard: Channel, bars: Sequence[Bar]) -> Bar | None:
-        """The newest candle that was told; feeds tell the forming ones that somebody wants."""
-        new = self._is_listed(channel) and await self._wishes.want([channel.name])
-        found: Mapping[str, Publication] = await self._broker.last([heard])
-        if new and not heard.delay_s and await self._moves(channel, bars):
-            found = await self._renewed([heard], found)
-        return market_view.bar_of(channel, found[heard.name]) if heard.name in found else None
-
-    async def _moves(self, channel: Channel, bars: Sequence[Bar]) -> bool:
-        """Whether there was a price after the last closed candle, so that one is forming."""
-        market = self._names.parse(f"market:{channel.exchange}:{channel.symbol}")
-        found = await self._broker.last([market])
-        time_ms = market_view.price_time_ms(found[market.name]) if market.name in found else None
-        return time_ms is not None and (not bars or time_ms >= bars[-1].end_ms)
-
-
-def _last_days(bars: Sequence[Bar], count: int | None) -> Sequence[Bar]:
-    """Those of the last so many days in India that have any."""
-    if count is None or not bars:
-        return bars
-    days = sorted({ist_day(bar.start_ms) for bar in bars})[-count:]
-    return [bar for bar in bars if ist_day(bar.start_ms) >= days[0]]

@@ -519,7 +519,7 @@ async def test_without_its_database_prices_go_on_and_charts_say_503(tmp_path: Pa
 async def test_a_plan_that_is_late_gets_the_prices_of_then_and_waits_for_none(
     planned: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hub.api.market.POLLS", 1_000_000)
+    monkeypatch.setattr("hub.api.candles.POLLS", 1_000_000)
     now = planned.names.parse("market:NSE:TCS")
     await planned.publish("market:TCS", price=2)
     assert (await ask(planned, "prices/TCS", plan="free")).code == "NOT_FOUND"

@@ -2,7 +2,6 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -227,9 +226,9 @@ async def test_a_token_that_was_logged_out_is_refused_everywhere(hub: Hub) -> No
         ("GET", "/api/v1", 404, "NOT_FOUND"),
         ("GET", "/api/v1/nowhere", 404, "NOT_FOUND"),
         ("GET", "/api/v2/publish", 404, "NOT_FOUND"),
-        ("GET", "/page/../settings.py", 404, "NOT_FOUND"),
-        ("GET", "/page/%2e%2e%2fhttp.py", 404, "NOT_FOUND"),
-        ("GET", "/page/index.html", 404, "NOT_FOUND"),
+        ("GET", "/dashboard/0000/../../settings.py", 404, "NOT_FOUND"),
+        ("GET", "/dashboard/0000/%2e%2e%2fpages.py", 404, "NOT_FOUND"),
+        ("GET", "/dashboard/index.html", 404, "NOT_FOUND"),
         ("GET", "/ws", 404, "NOT_FOUND"),
         ("GET", "/api/v1/publish", 405, "BAD_REQUEST"),
         ("DELETE", "/health", 405, "BAD_REQUEST"),
@@ -377,65 +376,3 @@ def fill_disk(hub: Hub) -> None:
         cursor.close()
 
     event.listen(hub.engine.sync_engine, "checkout", limit)
-
-
-# -- the page ---------------------------------------------------------------------------------------------------------
-
-
-class _Addresses(HTMLParser):
-    """What a page loads, and what it is told in its JSON script."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self.inline = 0
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        values = dict(attributes)
-        self.found += [value or "" for name, value in attributes if name in {"src", "href"}]
-        self.inline += tag == "style" or "style" in values or any(name.startswith("on") for name in values)
-        self.inline += tag == "script" and "src" not in values and values.get("type") != "application/json"
-
-
-async def test_the_page_loads_nothing_from_elsewhere(hub: Hub) -> None:
-    page = await hub.get("/")
-    assert page.status == 200
-    assert page.headers["content-type"].startswith("text/html")
-    policy = page.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert not {"unsafe-inline", "unsafe-eval", "http:", "https:", "*"} & set(re.split(r"[ ;']+", policy))
-    read = _Addresses(page.body.decode())
-    assert read.inline == 0
-    assert all(place.startswith(("/page/", "data:")) for place in read.found)
-    files = [await hub.get(place) for place in read.found if place.startswith("/")]
-    assert [answer.status for answer in files] == [200, 200]
-    assert {answer.headers["content-type"].partition(";")[0] for answer in files} == {"text/css", "text/javascript"}
-    for answer in (page, *files):
-        assert not re.search(rb"https?://", answer.body)
-        assert answer.headers["x-content-type-options"] == "nosniff"
-
-
-async def test_the_page_of_a_demonstration_holds_a_token_that_works(hub: Hub) -> None:
-    boot = await boot_of(hub)
-    assert ["NSE", "RELIANCE"] in boot["symbols"]
-    async with hub.client(query=f"?token={boot['token']}", headers={"Origin": hub.url}) as client:
-        await client.subscribe(*(f"market:{exchange}:{symbol}" for exchange, symbol in boot["symbols"]), delta=True)
-
-
-@pytest.mark.parametrize("host", ["hub.example.com", "127.0.0.1.evil.example", "evil.example:80"])
-async def test_the_page_under_another_name_holds_no_token(hub: Hub, host: str) -> None:
-    assert (await boot_of(hub, Host=host))["token"] is None
-
-
-async def test_the_page_of_a_real_hub_holds_no_token(tmp_path: Path, redis_url: str) -> None:
-    async with running(tmp_path, REDIS_URL=redis_url) as hub:
-        assert (await boot_of(hub))["token"] is None
-
-
-async def boot_of(hub: Hub, **headers: str) -> dict[str, Any]:
-    page = (await hub.get("/", **headers)).body.decode()
-    found = re.search(r'<script type="application/json" id="boot">(.*?)</script>', page, re.DOTALL)
-    assert found
-    boot: dict[str, Any] = json.loads(found[1])
-    return boot

@@ -1,0 +1,32 @@
+// The socket of this page: opened for whoever is logged in, and opened anew when that changes.
+
+import { connect } from "../tickhub.js";
+import { observable } from "./observable.js";
+import { session } from "./session.js";
+
+/** @typedef {{ state: "connecting" | "live" | "waiting" | "offline" | "closed", attempt?: number, retryAt?: number | null, code?: number | null, reason?: string }} Connection */
+
+/** How the connection is. */
+export const connection = observable(/** @type {Connection} */ ({ state: "connecting" }));
+
+export const live = {
+  /** The hub, as the SDK gives it. Another one after a login: what subscribes does so when it is mounted. @type {import("../tickhub.js").Hub} */
+  hub: /** @type {any} */ (null),
+
+  /** Connects as whoever is logged in now. */
+  open() {
+    this.hub?.close();
+    const { kind, user } = session.current.value;
+    const url = new URL("/ws", location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    this.hub = connect(url.href, { token: () => session.token(), share: kind === "account" ? `account ${user}` : false });
+    const opened = this.hub;
+    opened.on("state", (/** @type {Connection} */ state) => { if (opened === this.hub) connection.set({ ...state }); });
+  },
+
+  close() {
+    this.hub?.close();
+    this.hub = /** @type {any} */ (null);
+    connection.set({ state: "closed" });
+  },
+};

@@ -1,0 +1,27 @@
+// Which view is shown: the part of the address behind `#`, such as `#/markets/NSE:RELIANCE?tf=5m`.
+
+import { observable } from "./observable.js";
+
+/** @typedef {{ view: string, rest: string[], query: URLSearchParams }} Route */
+
+/** @returns {Route} */
+function read() {
+  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [view = "", ...rest] = path.split("/").map(decodeURIComponent);
+  return { view: view || "markets", rest, query: new URLSearchParams(query) };
+}
+
+export const route = observable(read());
+
+addEventListener("hashchange", () => route.set(read()));
+
+/** An address within this page: `href("markets", "NSE:NIFTY 50")`. @param {...string} parts */
+export const href = (...parts) => `#/${parts.map((part) => encodeURIComponent(part).replaceAll("%3A", ":")).join("/")}`;
+
+/** Goes there. @param {string} address @param {{ replace?: boolean }} [options] replace: without a step in the history */
+export function go(address, { replace = false } = {}) {
+  if (replace) {
+    history.replaceState(null, "", address);
+    route.set(read());
+  } else location.hash = address;
+}
