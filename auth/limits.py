@@ -31,10 +31,16 @@ class Rule(StrEnum):
 
     DEFAULT = "default"
     """Requests of a user, of a key, or of the address of who brings no good token."""
+    LOOKUP = "lookup"
+    """Requests of a user or key that pages send while somebody types or turns over charts."""
     LOGIN = "login"
     """Attempts to get in or to register, by address."""
     FAILURES = "failures"
     """Wrong passwords and codes of one account, whatever the address."""
+
+
+LOOKUP_TIMES = 10
+"""How many times as many of these as of others."""
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -48,6 +54,7 @@ def limits_of(*, requests: int, logins: int, window_s: float, failures: int = 20
     """The limit of each rule."""
     return {
         Rule.DEFAULT: Limit(requests, window_s),
+        Rule.LOOKUP: Limit(LOOKUP_TIMES * requests, window_s),
         Rule.LOGIN: Limit(logins, window_s),
         Rule.FAILURES: Limit(failures, window_s),
     }

@@ -1,10 +1,10 @@
-"""How users want to be spoken to: language, theme, time zone, and what they are told about.
+"""How users want to be spoken to: language, theme, time zone, what they are told about and what they watch.
 
 Users whose tokens come from someone else's login have preferences too, so no account is asked for.
 """
 
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -25,6 +25,9 @@ MAX_NOTIFICATIONS = 16 * 1024
 MAX_DEPTH = 16
 """How deep objects and lists may be nested: what can just be encoded here might not be decoded elsewhere."""
 
+MAX_WATCHLIST = 200
+"""Instruments."""
+
 Edit = Callable[[dict[str, Any]], dict[str, Any]]
 
 _BY_USER = select(preferences).where(preferences.c.user_id == bindparam("user"))
@@ -37,6 +40,8 @@ class Preference(msgspec.Struct, frozen=True, kw_only=True):
     theme: str | None = None
     timezone: str | None = None
     notifications: dict[str, Any] = msgspec.field(default_factory=dict)
+    watchlist: tuple[str, ...] | None = None
+    """`NSE:RELIANCE` and the like, in the user's order."""
 
 
 class Preferences:
@@ -60,11 +65,13 @@ class Preferences:
         theme: str | UnsetType | None = UNSET,
         timezone: str | UnsetType | None = UNSET,
         notifications: dict[str, Any] | UnsetType = UNSET,
+        watchlist: Sequence[str] | UnsetType | None = UNSET,
     ) -> Preference:
-        """Take over what is given; None takes a wish back, and `notifications` come whole.
+        """Take over what is given; None takes a wish back, and `notifications` and `watchlist` come whole.
 
         Of two at once both count, and the last where they differ. Raises CommandError BAD_REQUEST for what is no
-        language, theme, time zone or object of at most 16 KiB.
+        language, theme, time zone or object of at most 16 KiB, and for more than MAX_WATCHLIST instruments; whether
+        they are any is the caller's to know.
         """
         _check("$.language", language, LANGUAGES)
         _check("$.theme", theme, THEMES)
@@ -75,6 +82,7 @@ class Preferences:
             "theme": theme,
             "timezone": timezone,
             "notifications": notifications if notifications is UNSET else _encoded(notifications),
+            "watchlist": _listed(watchlist) if isinstance(watchlist, Sequence) else watchlist,
             "updated_at": int(self._wall()),
         }
         fields = {name: value for name, value in given.items() if value is not UNSET}
@@ -129,6 +137,7 @@ def preference_of(row: Row[Any]) -> Preference:
         theme=row.theme,
         timezone=row.timezone,
         notifications=msgspec.json.decode(row.notifications),
+        watchlist=None if row.watchlist is None else tuple(msgspec.json.decode(row.watchlist)),
     )
 
 
@@ -137,6 +146,14 @@ def _check(place: str, word: str | UnsetType | None, words: tuple[str, ...]) -> 
         raise CommandError(
             ErrorCode.BAD_REQUEST, "Expected one of {words} - at `{place}`", words=", ".join(words), place=place
         )
+
+
+def _listed(places: Sequence[str]) -> str:
+    if len(places) > MAX_WATCHLIST:
+        raise CommandError(
+            ErrorCode.BAD_REQUEST, "Expected at most {most} instruments - at `$.watchlist`", most=MAX_WATCHLIST
+        )
+    return msgspec.json.encode(places).decode()
 
 
 def _encoded(given: dict[str, Any]) -> str:

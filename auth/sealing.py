@@ -8,14 +8,14 @@ key may seal 2**32 values.
 import base64
 import binascii
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from sqlalchemy import Column, select, update
+from sqlalchemy import Column, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from auth.transactions import reading, writing
@@ -112,12 +112,21 @@ class Resealed(NamedTuple):
     unsealable: int
 
 
-async def reseal(engine: AsyncEngine, sealer: Sealer, columns: Sequence[SealedColumn] = SEALED_COLUMNS) -> Resealed:
+async def reseal(
+    engine: AsyncEngine,
+    sealer: Sealer,
+    columns: Sequence[SealedColumn] = SEALED_COLUMNS,
+    *,
+    tell: Callable[[int, int], None] = lambda *_: None,
+) -> Resealed:
     """Seal with the first key whatever another has sealed. May be run at any time, beside users, and again.
+
+    `tell` hears how many of how many have been looked at.
 
     Cancelling is safe; what was done stays done. Raises Unavailable where the database fails.
     """
-    resealed = unsealable = 0
+    resealed = unsealable = seen = 0
+    total = sum([await _count(engine, column) for column in columns])
     for column in columns:
         after: object = None
         while rows := await _page(engine, column, after):
@@ -127,7 +136,14 @@ async def reseal(engine: AsyncEngine, sealer: Sealer, columns: Sequence[SealedCo
                 except Unsealable:
                     unsealable += 1
             after = rows[-1][0]
+            seen += len(rows)
+            tell(seen, total)
     return Resealed(resealed, unsealable)
+
+
+async def _count(engine: AsyncEngine, column: SealedColumn) -> int:
+    async with reading(engine) as connection:
+        return (await connection.execute(select(func.count(column.value)))).scalar_one()
 
 
 async def _page(engine: AsyncEngine, column: SealedColumn, after: object) -> Sequence[Any]:

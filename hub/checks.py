@@ -9,8 +9,9 @@ from hub import database
 from hub.delivering.providers import twilio_of
 from hub.feeding.sources import SOURCES
 from hub.post import OUTBOX, dlt_of, mailer_of, sender_of_settings
-from hub.process import environment, names_of, secret_of
+from hub.process import environment, names_of
 from hub.roles import broker_of
+from hub.secret import secret_of
 from hub.server import listen
 from hub.vapid_key import vapid
 from notifiers.errors import Refused

@@ -13,13 +13,17 @@ from auth.preferences import Edit, Preference, Preferences
 from channels.broker import Broker
 from channels.channel import ChannelNames
 from feeds.instruments import Instruments
+from feeds.market_hours.sessions import Sessions
+from feeds.simulator import MarketHours
 from hub import languages
 from hub.api.admin_deliveries import AdminDeliveriesApi
+from hub.api.alert_backtests import AlertBacktests
 from hub.api.alert_channels import AlertChannels
 from hub.api.alert_conditions import ConditionReader
 from hub.api.alert_market import AlertMarket
 from hub.api.alert_words import AlertWords
 from hub.api.alerts import AlertsApi
+from hub.api.candles import Candles
 from hub.api.corporate_actions import CorporateActionsApi
 from hub.api.push import PushApi
 from hub.api.twilio import TwilioApi
@@ -27,6 +31,7 @@ from hub.api.unsubscribe import LinksApi
 from hub.api.webhook_endpoints import WebhookEndpointsApi
 from hub.delivering.correspondence import Correspondence
 from hub.delivering.providers import outward_of
+from hub.feeding.hours import FeedHours
 from hub.http.endpoint import Endpoint
 from notifiers.alerts.corporate_actions import CorporateActions
 from notifiers.alerts.history import History
@@ -47,6 +52,7 @@ class AlertGround(msgspec.Struct, frozen=True, kw_only=True):
     engine: AsyncEngine
     alerts: Alerts
     broker: Broker
+    candles: Candles
     names: ChannelNames
     instruments: Callable[[], Instruments]
     permissions: Permissions
@@ -80,6 +86,7 @@ class AlertsHttp:
         record = ground.audit.record
         return [
             *self._alerts_api().endpoints,
+            *self._backtests().endpoints,
             *self._links.endpoints,
             *self._twilio.endpoints,
             *PushApi(correspondence.vapid.public_key).endpoints,
@@ -118,6 +125,23 @@ class AlertsHttp:
             limit_tests=self._limit_tests,
             note=ground.audit.note,
         )
+
+    def _backtests(self) -> AlertBacktests:
+        ground = self._ground
+        return AlertBacktests(
+            conditions=ConditionReader(ground.correspondence.indicators),
+            market=self._market,
+            candles=ground.candles,
+            names=ground.names,
+            permissions=ground.permissions,
+            hours_of=self._hours,
+        )
+
+    def _hours(self) -> FeedHours:
+        """By the holidays that are known beforehand; a session announced later changes where its hours begin alone."""
+        settings = self._ground.settings
+        always = settings.feed == ("simulator",) and settings.simulator_hours == MarketHours.ALWAYS
+        return FeedHours(Sessions(), self._ground.instruments().get, time.time, around_the_clock=always)
 
     def _links_api(self) -> LinksApi:
         ground = self._ground

@@ -270,7 +270,7 @@ class HttpApi:
                 ),
                 tell=languages.tell,
             ),
-            UsersApi(people),
+            UsersApi(people, self._ground.names),
             KeysApi(keys=self._ground.keys, audit=audit, revoke=self._ground.standing.announce),
             PlansApi(self._ground.plans),
             UsageApi(
@@ -294,6 +294,7 @@ class HttpApi:
                 engine=ground.engine,
                 alerts=self._alerts,
                 broker=ground.broker,
+                candles=self._candles,
                 names=ground.names,
                 instruments=ground.instruments,
                 permissions=ground.permissions,

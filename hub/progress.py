@@ -9,13 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from functools import cache
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from hub import logs
-from hub.terminal import printable
+from hub.terminal import complain, printable
 from schemas.durations import Seconds
 
 BAR_AFTER_S: Seconds = 0.5
@@ -47,41 +48,42 @@ class Work:
 
 
 @contextmanager
-def shown(name: str, stream: TextIO | None = None) -> Iterator[Work]:
+def shown(name: str) -> Iterator[Work]:
     """Show what goes on in the block, if it lasts. Needs a running loop. May be entered while others are shown."""
-    work = Work(name)
+    work, bars = Work(name), _bars()
     if not logs.for_people():
         yield work
         return
-    bars = _bars_of(stream or sys.stderr)
-    with _as_lines(work, stream) if bars is None else bars.shown(work):
+    with bars.shown(work) if bars.there else _as_lines(work):
         yield work
 
 
 @contextmanager
-def _as_lines(work: Work, stream: TextIO | None) -> Iterator[None]:
-    def write() -> None:
-        print(work.line, file=stream or sys.stderr, flush=True)
-
-    with _repeated(write, LINE_AFTER_S, LINE_EVERY_S) as told:
+def _as_lines(work: Work) -> Iterator[None]:
+    with _Repeated(lambda: complain(work.line), LINE_AFTER_S, LINE_EVERY_S) as repeated:
         yield
-    if told():
-        print(f"{work.name}: done, {time.monotonic() - work.began_s:.0f} s", file=stream or sys.stderr, flush=True)
+    if repeated.count:
+        complain(f"{work.name}: done, {time.monotonic() - work.began_s:.0f} s")
 
 
 class _Bars:
-    """The bars of one terminal, of which several may stand below one another."""
+    """The bars of the terminal, of which several may stand below one another."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
         self._progress: Progress | None = None
         self._lasting: dict[Work, TaskID] = {}
+
+    @property
+    def there(self) -> bool:
+        """Whether stderr is a terminal that can move its cursor."""
+        return self._console.is_terminal and not self._console.is_dumb_terminal
 
     @contextmanager
     def shown(self, work: Work) -> Iterator[None]:
         """A bar, after a moment."""
         try:
-            with _repeated(lambda: self._show(work), BAR_AFTER_S, BAR_EVERY_S):
+            with _Repeated(lambda: self._show(work), BAR_AFTER_S, BAR_EVERY_S):
                 yield
         finally:
             self._end(work)
@@ -107,17 +109,9 @@ class _Bars:
                 self._progress = None
 
 
-_at: dict[TextIO, _Bars] = {}
-
-
-def _bars_of(stream: TextIO) -> _Bars | None:
-    """The bars of that terminal; None where it is none, or can't move its cursor."""
-    if stream not in _at:
-        console = Console(file=stream)
-        if not console.is_terminal or console.is_dumb_terminal:
-            return None
-        _at[stream] = _Bars(console)
-    return _at[stream]
+@cache
+def _bars() -> _Bars:
+    return _Bars()
 
 
 def _progress(console: Console) -> Progress:
@@ -134,19 +128,24 @@ def _progress(console: Console) -> Progress:
     )
 
 
-@contextmanager
-def _repeated(act: Callable[[], None], after_s: Seconds, every_s: Seconds) -> Iterator[Callable[[], int]]:
-    """Act again and again inside the block, first after a while; yields how often that has been."""
-    loop, count = asyncio.get_running_loop(), 0
+class _Repeated:
+    """Acts again and again inside the block, first after a while."""
 
-    def turn() -> None:
-        nonlocal count, timer
-        count += 1
-        timer = loop.call_later(every_s, turn)
-        act()
+    def __init__(self, act: Callable[[], None], after_s: Seconds, every_s: Seconds) -> None:
+        self.count = 0
+        self._act = act
+        self._after_s = after_s
+        self._every_s = every_s
 
-    timer = loop.call_later(after_s, turn)
-    try:
-        yield lambda: count
-    finally:
-        timer.cancel()
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._after_s, self._turn)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _turn(self) -> None:
+        self.count += 1
+        self._timer = self._loop.call_later(self._every_s, self._turn)
+        self._act()

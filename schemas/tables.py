@@ -318,8 +318,9 @@ preferences = Table(
     Column("timezone", String(64)),
     Column("notifications", Text, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column("watchlist", Text),
 )
-"""How a user wants to be spoken to; `notifications` is a JSON object."""
+"""How a user wants to be spoken to; `notifications` is a JSON object, `watchlist` a list of `NSE:TCS` and the like."""
 
 push_subscriptions = Table(
     "push_subscriptions",

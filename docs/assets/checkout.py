@@ -1,6 +1,6 @@
 """Brings files of the checkout that lie outside of `docs/` into the site, where pages link to them.
 
-In the checkout a page links to `../deploy/nginx.conf`, and so may a reader on any code host. The site has the same tree,
+In the checkout a page links to `../deploy/nginx.conf`, which works on any code host too. The site has the same tree,
 with `docs/` as its root. MkDocs calls the two functions at the end.
 """
 
@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 
-BROUGHT = ("CHANGELOG.md", "clients/js/README.md", "deploy/**/*")
+BROUGHT = ("CHANGELOG.md", "clients/js/README.md", "deploy/**/*", "hub/dashboard/assets/icon.svg")
 """Patterns of what is brought; pages among them stand in the nav."""
 
 _LINK = re.compile(r"^```.*?^```|(?<=\]\()(?!\w+:|#|/)([^)#\s]+)", re.DOTALL | re.MULTILINE)

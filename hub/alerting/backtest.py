@@ -5,19 +5,17 @@ feeds make them, so an indicator begins to have values once the file has enough 
 """
 
 import asyncio
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
+from types import MappingProxyType
 
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from feeds.candles.bars import Bar as Candle
-from feeds.candles.engine import CandleEngine
+from feeds.candles.engine import GRACE_MS, CandleEngine
 from feeds.feed import Update
 from feeds.indicators.evaluation import IndicatorSet
 from feeds.indicators.indicator import parse as indicator_of
@@ -29,7 +27,7 @@ from hub.feeding.hours import FeedHours
 from hub.feeding.sources import SOURCES
 from notifiers.alerts.alert import SHARDS
 from notifiers.alerts.rules import rules_of
-from notifiers.conditions.checking import check_text
+from notifiers.conditions.checking import SourceKey, check_text
 from notifiers.conditions.options import Frequency, Options
 from notifiers.conditions.text import text as condition_text
 from notifiers.engine.engine import Engine
@@ -39,7 +37,7 @@ from notifiers.wording.numbers import price as price_text
 from schemas.errors import CommandError, ErrorCode
 from schemas.market import IST, Tick
 
-PROGRESS_S = 1.0
+TICKS_BETWEEN_TELLING = 1000
 _END_MS = 86_400_000
 """After the last tick, so that the last candles close."""
 
@@ -62,22 +60,41 @@ class Fired(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Backtest:
-    """An engine over recorded ticks. Pure but for what its rules are given."""
+    """An engine over ticks gone by. Pure but for what its rules are given.
 
-    def __init__(self, rules: Mapping[int, tuple[Rule, str]], *, hours: FeedHours) -> None:
+    `history` holds candles from before the ticks, for indicators, by exchange, symbol and timeframe. `grace_ms`: how
+    long after its end a candle waits for late ticks.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[int, tuple[Rule, str]],
+        *,
+        hours: FeedHours,
+        history: Mapping[SourceKey, Sequence[Candle]] = MappingProxyType({}),
+        grace_ms: int = GRACE_MS,
+    ) -> None:
         self.ticks = 0
         self._rules = rules
         self._engine = Engine()
         for rule, _ in rules.values():
             self._engine.put(rule)
-        self._candles = CandleEngine(opens_ms=hours.opens_ms, closes_ms=hours.closes_ms)
-        self._sets = {
-            (source.exchange, source.symbol, source.timeframe): IndicatorSet(
-                {text: indicator_of(text) for text in sorted(indicators)}
-            )
+        self._candles = CandleEngine(opens_ms=hours.opens_ms, closes_ms=hours.closes_ms, grace_ms=grace_ms)
+        self._sets: dict[SourceKey, IndicatorSet] = {
+            source: IndicatorSet({text: indicator_of(text) for text in sorted(indicators)}, history.get(source, ()))
             for source, indicators in self._engine.sources.items()
             if source.timeframe
         }
+
+    @property
+    def unsettled(self) -> list[str]:
+        """The indicators that have no value yet."""
+        return [
+            f"{text} on {timeframe}"
+            for (_, _, timeframe), indicators in self._sets.items()
+            for text, value in indicators.values.items()
+            if value is None
+        ]
 
     def take(self, tick: Tick) -> list[Fired]:
         """The next tick; what fires."""
@@ -90,9 +107,9 @@ class Backtest:
                 firings += self._take_bar(candle)
         return [self._told(one) for one in firings]
 
-    def end(self, last_ms: int) -> list[Fired]:
-        """The file has ended: what lasts or closes after its last tick."""
-        return [self._told(one) for one in self._close_until(last_ms + _END_MS)]
+    def end(self, until_ms: int) -> list[Fired]:
+        """No more ticks come: what lasts or closes until then."""
+        return [self._told(one) for one in self._close_until(until_ms)]
 
     def _close_until(self, now_ms: int) -> list[Firing]:
         firings: list[Firing] = []
@@ -152,15 +169,22 @@ async def stored(engine: AsyncEngine) -> dict[int, tuple[Rule, str]]:
 
 
 async def backtest(
-    path: Path, rules: Mapping[int, tuple[Rule, str]], *, say: Callable[[str], None], progress: TextIO = sys.stderr
+    path: Path,
+    rules: Mapping[int, tuple[Rule, str]],
+    *,
+    say: Callable[[str], None],
+    tell: Callable[[int, int, str], None] = lambda *_: None,
 ) -> int:
-    """Play the file and say what fires; how many did. Raises BadFile, OSError."""
+    """Play the file and say what fires; how many did. Raises BadFile, OSError.
+
+    `tell` hears how many ticks it has been, 0 as nobody knows how many there are, and what time it is in the file.
+    """
     await asyncio.to_thread(load)
     feed = ReplayFeed(path, source_of=lambda name: SOURCES[name]("full"), speed=AS_FAST_AS_POSSIBLE)
     await feed.open()
     hours = FeedHours(Sessions(), feed.find, feed.now_s, around_the_clock=False)
     run = Backtest(_there(rules, feed.instruments, path), hours=hours)
-    told = _Telling(say, progress)
+    told = _Telling(say, tell)
     playing = asyncio.create_task(feed.run(lambda updates: told.take(run, updates)), name="backtest")
     ended = asyncio.create_task(feed.ended.wait(), name="backtest.ended")
     await asyncio.wait([playing, ended], return_when=asyncio.FIRST_COMPLETED)
@@ -176,12 +200,12 @@ async def backtest(
 class _Telling:
     """Says what fires as it does, and at the end how much it was."""
 
-    def __init__(self, say: Callable[[str], None], progress: TextIO) -> None:
+    def __init__(self, say: Callable[[str], None], tell: Callable[[int, int, str], None]) -> None:
         self.fired = 0
         self._suppressed = 0
         self._say = say
-        self._progress = progress if progress.isatty() else None
-        self._next_s = time.monotonic() + PROGRESS_S
+        self._progress = tell
+        self._next_ticks = 0
         self._first_ms = self._last_ms = 0
 
     async def take(self, run: Backtest, updates: Sequence[Update]) -> None:
@@ -191,15 +215,13 @@ class _Telling:
                 self._first_ms = self._first_ms or update.time_ms
                 self._last_ms = max(self._last_ms, update.time_ms)
                 self._tell(run.take(update))
-        if self._progress is not None and time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + PROGRESS_S
-            print(f"\r  {run.ticks:,} ticks, {_moment(self._last_ms)} ", end="", file=self._progress, flush=True)
+        if run.ticks >= self._next_ticks:
+            self._next_ticks = run.ticks + TICKS_BETWEEN_TELLING
+            self._progress(run.ticks, 0, f"ticks, {_moment(self._last_ms)}")
 
     def end(self, run: Backtest) -> None:
         """The sum of it."""
-        self._tell(run.end(self._last_ms))
-        if self._progress is not None:
-            print("\r\033[K", end="", file=self._progress, flush=True)
+        self._tell(run.end(self._last_ms + _END_MS))
         span = f", {_moment(self._first_ms)} to {_moment(self._last_ms)}" if run.ticks else ""
         held = f", {self._suppressed} held back" if self._suppressed else ""
         self._say(f"{self.fired} fired{held}, over {run.ticks:,} ticks{span}")

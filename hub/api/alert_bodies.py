@@ -142,6 +142,16 @@ class PreviewBody(_OptionsBody, frozen=True):
     name: Name | None = None
 
 
+class BacktestBody(_OptionsBody, frozen=True):
+    """The body of `POST alerts/backtest`: as for `POST alerts`, over the last so many days that have candles."""
+
+    symbol: SymbolText
+    condition: ConditionText | Condition
+    exchange: ExchangeText | None = None
+    threshold: Annotated[float, Meta(ge=-1e11, le=1e11)] | None = None
+    days: Annotated[int, Meta(ge=1, le=30)] = 1
+
+
 class TestBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST alerts/{id}/test`: with `dry_run` nothing is sent."""
 

@@ -8,6 +8,7 @@ from notifiers.alerts.history import Trigger
 from notifiers.conditions.options import SESSIONS, Escalation, Frequency, Overnight, Rearm
 from notifiers.conditions.tree import Condition, Timeframe
 from notifiers.conditions.words import words
+from notifiers.engine.samples import Firing
 from notifiers.outbox.delivery import Attempt, AttemptState, Delivery, History, Kind
 from notifiers.outbox.delivery import Status as DeliveryStatus
 from notifiers.providers.segments import Encoding
@@ -188,7 +189,10 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """A condition as it is understood: `happens` is `edge` (at a moment) or `level` (for a while)."""
+    """A condition as it is understood: `happens` is `edge` (at a moment) or `level` (for a while).
+
+    `levels` are the constants that it compares the instrument's price with.
+    """
 
     exchange: str
     symbol: str
@@ -196,13 +200,45 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     tree: Condition
     happens: str
     words: dict[str, str]
+    levels: list[float]
     said: list[SaidView]
+
+
+class FiredView(msgspec.Struct, frozen=True, kw_only=True):
+    """When an alert would have fired, at which price of its instrument, and as its how manyth time."""
+
+    time: str
+    price: float | None
+    number: int
+
+
+class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an alert would have fired over `bars` minutes, the first of which begins at `from`.
+
+    `fired` are the last 500 of `total`. `note` says what could not be tried.
+    """
+
+    exchange: str
+    symbol: str
+    condition: str
+    bars: int
+    from_: str | None = msgspec.field(name="from")
+    to: str | None
+    fired: list[FiredView]
+    total: int
+    levels: list[float]
+    note: str | None
 
 
 class Acknowledged(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it was not acknowledged before."""
 
     acknowledged: bool
+
+
+def fired_view(one: Firing) -> FiredView:
+    """A firing of a backtest."""
+    return FiredView(time=ist_text(one.at_ms), price=one.price, number=one.number)
 
 
 def alert_view(alert: Alert, language: str) -> AlertView:

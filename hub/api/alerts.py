@@ -13,6 +13,7 @@ from msgspec import UNSET, structs
 
 from auth.audit import Event, Level
 from auth.identity import Identity, Role
+from auth.limits import Rule
 from auth.permissions import Permissions
 from channels.broker import Clock
 from channels.channel import Channel
@@ -50,6 +51,7 @@ from hub.http.requests import exchange_of, moment_of
 from notifiers.alerts.alert import Alert, Status
 from notifiers.alerts.history import History
 from notifiers.alerts.store import Alerts, Changes, Draft, Wanted
+from notifiers.conditions.levels import levels
 from notifiers.conditions.options import Options
 from notifiers.outbox.deliveries import Deliveries
 from notifiers.way import Way
@@ -121,7 +123,7 @@ class AlertsApi:
         return [
             Endpoint("GET", "/alerts", self.find, scope=_READ, errors=(ErrorCode.UNKNOWN_CHANNEL,)),
             Endpoint("POST", "/alerts", self.create, scope=_WRITE, status=201, errors=_MAKING),
-            Endpoint("POST", "/alerts/preview", self.preview, scope=_READ, errors=_MAKING),
+            Endpoint("POST", "/alerts/preview", self.preview, scope=_READ, limit=Rule.LOOKUP, errors=_MAKING),
             Endpoint("POST", "/alerts/triggers/{id}/acknowledge", self.acknowledge, scope=_WRITE, errors=missing),
             Endpoint("GET", one, self.get, scope=_READ, errors=missing),
             Endpoint("PUT", one, self.update, scope=_WRITE, errors=(*missing, *_MAKING)),
@@ -194,6 +196,7 @@ class AlertsApi:
             tree=read.tree,
             happens="edge" if read.edge else "level",
             words=self._words.of(read, exchange, symbol),
+            levels=levels(read.tree),
             said=self._words.said(
                 exchange=exchange,
                 symbol=symbol,

@@ -62,14 +62,13 @@ class Candles:
             bars.pop()
         return [*bars, newest][-limit:]
 
-    async def closed(self, identity: Identity, channel: Channel, limit: int, to_s: int | None = None) -> list[Bar]:
-        """The last `limit` stored bars that start before `to_s`, those of them that the bearer may see and are over.
+    async def closed(self, channel: Channel, limit: int, *, to_s: int, seen_s: int) -> list[Bar]:
+        """The last `limit` stored bars that start before `to_s`, those of them that were over by `seen_s`.
 
-        Read a page at a time, so that it may be many. Raises CommandError PERMISSION_DENIED, Unavailable.
+        Read a page at a time, so that it may be many. Raises Unavailable.
         """
-        now_s = self.now_s(identity, channel)
-        until_s = now_s if to_s is None else min(to_s, now_s)
         pages: list[list[Bar]] = []
+        until_s = min(to_s, seen_s)
         while limit > 0:
             page = await self._stored(channel, min(limit, PAGE), until_s)
             pages.append(page)
@@ -77,11 +76,7 @@ class Candles:
             if len(page) < PAGE:
                 break
             until_s = page[0].start_ms // 1000
-        return _ended([bar for page in reversed(pages) for bar in page], now_s)
-
-    def now_s(self, identity: Identity, channel: Channel) -> int:
-        """Until when the bearer may see the channel, Unix seconds. Raises CommandError PERMISSION_DENIED."""
-        return int(self._clock()) - self._delay_of(identity, channel)
+        return _ended([bar for page in reversed(pages) for bar in page], seen_s)
 
     async def _stored(self, channel: Channel, limit: int, until_s: int) -> list[Bar]:
         exchange, symbol, timeframe = channel.exchange or "", channel.symbol or "", channel.timeframe or ""

@@ -13,6 +13,7 @@ import orjson
 from msgspec import UNSET, Meta, UnsetType
 
 from auth.identity import Identity
+from auth.limits import Rule
 from channels.broker import Broker, Clock, Publication
 from channels.channel import Channel, ChannelNames
 from feeds.candles.bars import LENGTHS_MS
@@ -39,6 +40,7 @@ MAX_LINES = 10
 """The most indicators of one chart."""
 
 _DAY_MS = 86_400_000
+_LOOKUP = Rule.LOOKUP
 
 _ONE = (ErrorCode.UNKNOWN_CHANNEL, ErrorCode.INVALID_SYMBOL, ErrorCode.NOT_FOUND, ErrorCode.PERMISSION_DENIED)
 _MANY = (ErrorCode.UNKNOWN_CHANNEL, ErrorCode.INVALID_SYMBOL, ErrorCode.LIMIT_EXCEEDED, ErrorCode.PERMISSION_DENIED)
@@ -182,10 +184,10 @@ class MarketApi:
         return [
             Endpoint("GET", "/market/prices", self.prices, scope="market", errors=_MANY),
             Endpoint("GET", "/market/prices/{symbol:path}", self.price, scope="market", errors=_ONE),
-            Endpoint("GET", "/market/chart/{symbol:path}", self.chart, scope="market", errors=_ONE),
+            Endpoint("GET", "/market/chart/{symbol:path}", self.chart, scope="market", limit=_LOOKUP, errors=_ONE),
             Endpoint("GET", "/market/indicators/{symbol:path}", self.indicators, scope="market", errors=_ONE),
-            Endpoint("GET", "/market/symbols", self.symbols, scope="market"),
-            Endpoint("GET", "/market/search", self.search, scope="market"),
+            Endpoint("GET", "/market/symbols", self.symbols, scope="market", limit=_LOOKUP),
+            Endpoint("GET", "/market/search", self.search, scope="market", limit=_LOOKUP),
             Endpoint("GET", "/market/status", self.status, scope="market"),
         ]
 

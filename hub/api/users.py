@@ -1,5 +1,6 @@
 """`/api/v1/users`: what a user says of themselves, and where they want to be reached."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -8,7 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 from auth.account import Account
 from auth.audit import Level
 from auth.challenges import Kind
-from auth.preferences import Preference
+from auth.preferences import MAX_WATCHLIST, Preference
+from channels.channel import ChannelNames
 from hub.api.account_views import UserView, user_view
 from hub.api.auth import Email, Language, Password
 from hub.api.people import People
@@ -20,6 +22,8 @@ from schemas.errors import CommandError, ErrorCode
 PHONE_S = 600
 
 Theme = Literal["light", "dark", "system"]
+WatchedText = Annotated[str, Meta(min_length=1, max_length=72)]
+"""`NSE:RELIANCE`; without an exchange it is NSE's."""
 TimeZone = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
@@ -57,12 +61,13 @@ class PhoneChallenge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PreferencesView(msgspec.Struct, frozen=True, kw_only=True):
-    """How a user wants to be spoken to; null is the browser's own choice."""
+    """How a user wants to be spoken to; null is the browser's own choice, or of `watchlist` that there was none yet."""
 
     language: str | None
     theme: str | None
     timezone: str | None
     notifications: Notifications
+    watchlist: tuple[str, ...] | None
 
 
 class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +78,8 @@ class PreferencesBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     timezone: TimeZone | UnsetType | None = UNSET
     notifications: Notifications | UnsetType = UNSET
     """All of it: what isn't said there is as it would be if nobody had said anything, `unsubscribed` excepted."""
+    watchlist: Annotated[list[WatchedText], Meta(max_length=MAX_WATCHLIST)] | UnsetType | None = UNSET
+    """All of it, in its order; what isn't listed yet may stand there too."""
 
 
 class PushKeys(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,8 +115,9 @@ class PushView(msgspec.Struct, frozen=True, kw_only=True):
 class UsersApi:
     """The routes of users."""
 
-    def __init__(self, people: People) -> None:
+    def __init__(self, people: People, names: ChannelNames) -> None:
         self._people = people
+        self._names = names
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -211,7 +219,7 @@ class UsersApi:
         return _preferences_view(await self._people.preferences.get(call.caller.user))
 
     async def change_preferences(self, call: Call, body: PreferencesBody) -> PreferencesView:
-        """Change language, theme, time zone, or what to be notified of and how.
+        """Change language, theme, time zone, the watchlist, or what to be notified of and how.
 
         `notifications` come whole, but for what was unsubscribed, which stays so unless it is named.
         """
@@ -219,12 +227,30 @@ class UsersApi:
         if given is not UNSET:
             check(given)
         changed = await preferences.put(
-            call.caller.user, language=body.language, theme=body.theme, timezone=body.timezone
+            call.caller.user,
+            language=body.language,
+            theme=body.theme,
+            timezone=body.timezone,
+            watchlist=self._watched(body.watchlist) if isinstance(body.watchlist, list) else body.watchlist,
         )
         if given is not UNSET:
             wished = given
             changed = await preferences.edit(call.caller.user, lambda before: stored(wished, before))
         return _preferences_view(changed)
+
+    def _watched(self, given: Sequence[str]) -> list[str]:
+        """The instruments as they are called everywhere, each once."""
+        found: dict[str, None] = {}
+        for number, text in enumerate(given):
+            try:
+                channel = self._names.parse(f"market:{text}")
+            except CommandError as exc:
+                place = f"$.watchlist[{number}]"
+                raise CommandError(
+                    ErrorCode.BAD_REQUEST, "Expected an instrument such as NSE:RELIANCE - at `{place}`", place=place
+                ) from exc
+            found[f"{channel.exchange}:{channel.symbol}"] = None
+        return list(found)
 
     async def add_push(self, call: Call, body: PushBody) -> Reply[PushView]:
         """Have push messages sent to this browser or app."""
@@ -247,5 +273,9 @@ class UsersApi:
 
 def _preferences_view(one: Preference) -> PreferencesView:
     return PreferencesView(
-        language=one.language, theme=one.theme, timezone=one.timezone, notifications=read(one.notifications)
+        language=one.language,
+        theme=one.theme,
+        timezone=one.timezone,
+        notifications=read(one.notifications),
+        watchlist=one.watchlist,
     )

@@ -11,10 +11,13 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from auth.identity import Identity, Role
-from auth.limits import Allowance, RateLimits, Rule, address_subject
+from auth.limits import LOOKUP_TIMES, Allowance, RateLimits, Rule, address_subject
 
 SERVERS_TIMES = 100
 """How many times as much publishers and administrators may."""
+
+_OF_BEARERS = frozenset({Rule.DEFAULT, Rule.LOOKUP})
+"""Counted by who asks; without a good token, and all else, by address."""
 
 EXPOSED_HEADERS = (
     "RateLimit",
@@ -45,23 +48,28 @@ class HttpLimits:
 
     async def __call__(self, request: Request, identity: Identity | None, rule: str) -> None:
         """Take one of what the caller has left, and let the answer say so. Raises RateLimited."""
-        if identity is None or rule != Rule.DEFAULT:
+        if identity is None or rule not in _OF_BEARERS:
+            rule = Rule.DEFAULT if rule == Rule.LOOKUP else rule
             allowance = await self._limits.take(rule, address_subject(self._address_of(request)))
         else:
-            allowance = await self._limits.take(rule, f"user:{identity.user}", quota=self._quota(identity))
+            quota = self._quota(identity, rule)
+            allowance = await self._limits.take(rule, f"user:{identity.user}", quota=quota)
             if identity.scopes is not None:
-                of_key = await self._limits.take(rule, f"key:{identity.token_id}", quota=self._quota(identity))
+                of_key = await self._limits.take(rule, f"key:{identity.token_id}", quota=quota)
                 allowance = min(allowance, of_key, key=lambda one: one.remaining)
         response_headers(request.scope).update(headers_of(allowance))
 
     async def look(self, identity: Identity) -> Allowance:
         """What a bearer has left now; raises RateLimited where that is nothing."""
-        return await self._limits.take(Rule.DEFAULT, f"user:{identity.user}", 0, quota=self._quota(identity))
+        return await self._limits.take(
+            Rule.DEFAULT, f"user:{identity.user}", 0, quota=self._quota(identity, Rule.DEFAULT)
+        )
 
-    def _quota(self, identity: Identity) -> int | None:
+    def _quota(self, identity: Identity, rule: str) -> int | None:
         if identity.role is not Role.USER:
-            return SERVERS_TIMES * self._limits.limits[Rule.DEFAULT].quota
-        return self._requests_of(identity)
+            return SERVERS_TIMES * self._limits.limits[rule].quota
+        requests = self._requests_of(identity)
+        return requests if requests is None or rule != Rule.LOOKUP else LOOKUP_TIMES * requests
 
 
 def response_headers(scope: Scope) -> dict[str, str]:

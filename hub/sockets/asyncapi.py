@@ -90,6 +90,17 @@ _SECURITY = {
 }
 
 
+_QUERY: Schema = {
+    "type": "object",
+    "properties": {
+        "channels": {
+            "type": "string",
+            "description": "Channels to hear from the start, comma separated, as a first `subscribe` would name them.",
+        }
+    },
+}
+
+
 def _server(url: str) -> Schema:
     parts = urlsplit(url)
     return {
@@ -110,7 +121,7 @@ def _socket(structs: Iterable[type]) -> Schema:
         "address": "/ws",
         "title": "The socket",
         "messages": {one.__name__: _message_ref(one.__name__) for one in structs},
-        "bindings": {"ws": {"method": "GET", "bindingVersion": "0.1.0"}},
+        "bindings": {"ws": {"method": "GET", "query": _QUERY, "bindingVersion": "0.1.0"}},
     }
 
 

@@ -138,8 +138,9 @@ class Connections:
             self._check_entry(headers)
             identity = await self._authenticate(scope, headers, receive, socket, codec)
             session = self._admit(socket, codec, identity, self._address_of(scope), _language(headers))
-            socket.forget_handshake()
             self._opening -= 1
+            await session.begin(_channels(scope))
+            socket.forget_handshake()
             code = await session.run(receive)
         except Disconnect as exc:
             socket.disconnect(exc.code)
@@ -167,7 +168,7 @@ class Connections:
     async def _authenticate(
         self, scope: Scope, headers: dict[bytes, str], receive: Receive, socket: Socket, codec: Codec
     ) -> Identity:
-        query = parse_qs(scope["query_string"].decode("latin-1"))
+        query = _query(scope)
         scheme, _, bearer = headers.get(b"authorization", "").partition(" ")
         try:
             if "token" in query:
@@ -351,6 +352,15 @@ class Connections:
                 await self._empty.wait()
         except TimeoutError:
             log.warning("drain.unfinished", extra={"connections": len(self._sessions)})
+
+
+def _query(scope: Scope) -> dict[str, list[str]]:
+    return parse_qs(scope["query_string"].decode("latin-1"))
+
+
+def _channels(scope: Scope) -> list[str]:
+    """What `?channels=market:RELIANCE,signals:generated` asks to hear from the start."""
+    return [name.strip() for part in _query(scope).get("channels", ()) for name in part.split(",") if name.strip()]
 
 
 def _language(headers: dict[bytes, str]) -> str:

@@ -131,6 +131,11 @@ class Session:
                 return int(message.get("code") or 1005)
             await self.take(message)
 
+    async def begin(self, channels: list[str]) -> None:
+        """Subscribe to what the handshake's address names, as a command would. Raises Disconnect, as `take`."""
+        if channels:
+            await self._obey_or_refuse(commands.Subscribe(channels=channels))
+
     def close(self) -> None:
         """Leave all channels. Safe to call twice."""
         self.subscriptions.close()

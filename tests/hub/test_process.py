@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.process import EXIT_BUG, EXIT_OK, EXIT_SETTINGS
+from hub.exit_codes import EXIT_BUG, EXIT_OK, EXIT_SETTINGS
 from tests.hub.live import SECRET, HubProcess, one_command, request, token
 
 BROKEN = """

@@ -1,6 +1,5 @@
 """What alerts would have fired over a file of prices, said line by line."""
 
-import io
 from pathlib import Path
 
 import pytest
@@ -84,4 +83,4 @@ async def test_the_stored_alerts_are_tried_as_if_they_had_just_been_made(tmp_pat
     assert list(rules) == [made.id]
     path = priced(tmp_path / "day.csv", ("09:15:01", 2490), ("09:15:02", 2503))
     lines: list[str] = []
-    assert await backtest(path, rules, say=lines.append, progress=io.StringIO()) == 1
+    assert await backtest(path, rules, say=lines.append) == 1

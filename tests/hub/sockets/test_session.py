@@ -111,6 +111,24 @@ async def test_subscribing_twice_is_granted_twice_and_heard_once(hub: Hub, clien
     assert [message["price"] for message in await client.settled()] == [1.0, 2.0]
 
 
+async def test_the_address_may_name_the_first_channels(hub: Hub) -> None:
+    """What it names is answered as a command is, each name in one of the lists, and heard from then on."""
+    query = (
+        f"?token={token(plan='free')}&channels=market:M%26M,%20market:BSE:SENSEX,,signals:generated&channels=market:TCS"
+    )
+    async with hub.client(query=query) as client:
+        reply = await client.hear("subscribed")
+        assert granted(reply) == ["market:M&M", "market:BSE:SENSEX", "market:TCS"]
+        assert refused(reply) == {"signals:generated": "PERMISSION_DENIED"}
+        await hub.publish("market:TCS", price=1.5)
+        assert (await client.hear("market:update"))["price"] == 1.5
+
+
+async def test_an_address_that_names_no_channel_subscribes_to_none(hub: Hub) -> None:
+    async with hub.client(query=f"?token={token()}&channels=,") as client:
+        assert (await client.ask("subscriptions"))["subscriptions"] == []
+
+
 @pytest.mark.parametrize("names", [("market:TCS", "market:NSE:TCS"), ("chat:a", "chat:a"), ("alerts:user", "alerts:7")])
 async def test_one_channel_by_two_names_is_in_one_list_once_for_each(
     hub: Hub, client: Client, names: tuple[str, str]

@@ -108,7 +108,8 @@ function makeUserMenu(redraw) {
     class: "quiet square",
     content: [icon("account")],
     items: () => [
-      kind === "nobody" || kind === "demo" ? enter : { label: name, icon: "account", run: () => go(href("account")) },
+      kind === "nobody" || kind === "demo" ? enter : null,
+      kind === "nobody" ? null : { label: t("Account and preferences"), icon: "account", run: () => go(href("account")) },
       ...themes(),
       kind === "account" || kind === "token" ? leave : null,
     ],

@@ -1,0 +1,80 @@
+"""What a message says, as text for people and for `cut`. Pure."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from hub.tail.subscriptions import Message
+from hub.terminal import printable
+
+_PLAIN = ("price", "change", "change_percent", "bid", "ask", "volume")
+_NOT_DATA = {"type", "channel", "offset", "seq", "snapshot", "missed", "time", "delay", "exchange", "symbol"}
+
+
+def line_of(message: Message) -> str:
+    """One update in one line: its time, its channel, what it says, with tabs between."""
+    fields = _market(message) if message["type"] == "market:update" else [said(message)]
+    return "\t".join([time_of(message), printable(message["channel"]), *fields])
+
+
+def _market(message: Message) -> list[str]:
+    return [_number(message.get(name)) for name in _PLAIN]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.10g}"
+
+
+def time_of(message: Message) -> str:
+    """`09:15:01.250`, where the message says it; India's clock."""
+    data = message.get("data")
+    text = message.get("time") or message.get("start") or (data.get("time") if isinstance(data, Mapping) else None)
+    return printable(text[11:23]) if isinstance(text, str) and len(text) >= 19 else "-"
+
+
+def said(message: Message) -> str:
+    """What a message says, in one line."""
+    data = message.get("data")
+    body = data if isinstance(data, Mapping) else {k: v for k, v in message.items() if k not in _NOT_DATA}
+    match message["type"].partition(":")[0]:
+        case "signals" if "signal_type" in body:
+            text = _signal(body)
+        case "alerts" if "event" in body:
+            text = _alert(body)
+        case "candles" if "close" in body:
+            text = _candle(body)
+        case "depth" if "bids" in body:
+            text = f"{_level(body['bids'])} | {_level(body['asks'])}"
+        case _:
+            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    return printable(text)
+
+
+def _signal(body: Mapping[str, Any]) -> str:
+    names = (("entry", "entry_price"), ("target", "target_price"), ("stop", "stop_loss"), ("ML", "ml_score"))
+    figures = [f"{word} {_number(body[name])}" for word, name in names if body.get(name) is not None]
+    reason = body.get("reason")
+    told = [reason] if isinstance(reason, str) else []
+    return "  ".join([f"{body['signal_type']} {body['symbol']}", f"{_number(body['confidence'])} %", *figures, *told])
+
+
+def _alert(body: Mapping[str, Any]) -> str:
+    match body["event"]:
+        case "delivery":
+            why = f": {body['reason']}" if body.get("reason") else ""
+            return f"{body.get('channel')} {body.get('status')}{why}  (alert {body.get('alert')})"
+        case event:
+            told = body.get("title") or body.get("words") or body.get("message") or body.get("reason") or ""
+            return f"{event}  {told}"
+
+
+def _candle(body: Mapping[str, Any]) -> str:
+    figures = " ".join(f"{name[0].upper()} {_number(body.get(name))}" for name in ("open", "high", "low", "close"))
+    return f"{figures} V {_number(body.get('volume'))}{'  closed' if body.get('closed') else ''}"
+
+
+def _level(levels: list[Any]) -> str:
+    if not levels:
+        return "-"
+    best = levels[0]
+    return f"{_number(best['price'])} x {_number(best['quantity'])}" if isinstance(best, Mapping) else str(best)
