@@ -6,7 +6,6 @@ hub that is constructed for it and never run: no socket is opened and no databas
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
@@ -114,15 +113,13 @@ def _described(web: Web) -> list[tuple[str, str, str]]:
 
 def routes() -> str:
     """The text of `docs/routes.md`: a table for each part of the API."""
-    endpoints = sorted(_made(lambda web: web.api.endpoints, ["web"]), key=_part)
+    parts: dict[str, list[Endpoint]] = {}
+    for endpoint in _made(lambda web: web.api.endpoints, ["web"]):
+        parts.setdefault(endpoint.path.split("/")[1], []).append(endpoint)
     blocks = [ROUTES_HEAD]
-    for part, found in groupby(endpoints, key=_part):
+    for part, found in parts.items():
         blocks += [f"## {part}\n", _table(["route", "does", "who", "takes"], map(_route_row, found))]
     return "\n".join(blocks)
-
-
-def _part(endpoint: Endpoint) -> str:
-    return endpoint.path.split("/")[1]
 
 
 def _route_row(endpoint: Endpoint) -> list[str]:

@@ -176,7 +176,7 @@ async def test_an_account_goes_from_registration_to_logout_as_the_document_says(
 
 async def test_an_alert_fires_as_the_document_says(shell: Shell, tmp_path: Path) -> None:
     """It is made, fires by the simulated price, and its history explains it."""
-    start, make, history, end, backtest = of_kind("alerts.md", "sh", tmp_path, "8095")
+    start, make, history, end, backtest, _ = of_kind("alerts.md", "sh", tmp_path, "8095")
     shell.type(start)
     await shell.until('"status":"ok"')
     shell.type(make)

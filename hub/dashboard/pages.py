@@ -31,6 +31,7 @@ _TYPES = {
 }
 _CHARTS = "lightweight-charts.js"
 _WORKER = "worker.js"
+_SDK = "tickhub.js"
 _PAGE = "index.html"
 
 
@@ -67,6 +68,7 @@ class Dashboard:
         return [
             Route("/", self.index),
             Route(f"/{_WORKER}", self.worker),
+            Route(f"/{_SDK}", self.sdk),
             Route("/dashboard/{digest}/{name:path}", self.file),
         ]
 
@@ -79,6 +81,11 @@ class Dashboard:
     async def worker(self, request: Request) -> Response:
         """The service worker, which takes push messages; at the root, since it serves what is beneath its address."""
         return self._answer(request, _WORKER, {**self._FILE_HEADERS, "Cache-Control": "no-cache"})
+
+    async def sdk(self, request: Request) -> Response:
+        """The browser SDK, under an address that stays, for pages of any origin."""
+        headers = {**self._FILE_HEADERS, "Cache-Control": "no-cache", "Access-Control-Allow-Origin": "*"}
+        return self._answer(request, _SDK, headers)
 
     async def file(self, request: Request) -> Response:
         """One of the page's files."""

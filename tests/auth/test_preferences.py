@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from auth.preferences import MAX_DEPTH, MAX_NOTIFICATIONS, Edit, Preference, Preferences, _encoded
+from auth.preferences import MAX_DEPTH, MAX_NOTIFICATIONS, MAX_WATCHLIST, Edit, Preference, Preferences, _encoded
 from schemas.errors import CommandError, ErrorCode
 from tests.auth.conftest import Clock
 
@@ -45,6 +45,21 @@ async def test_nothing_given_changes_nothing(preferences: Preferences) -> None:
     assert await preferences.put("7") == Preference()
     await preferences.put("7", theme="dark")
     assert await preferences.put("7") == Preference(theme="dark")
+
+
+async def test_a_watchlist_comes_whole_and_an_empty_one_is_not_none(preferences: Preferences) -> None:
+    assert (await preferences.put("7", watchlist=["NSE:TCS", "NSE:INFY"])).watchlist == ("NSE:TCS", "NSE:INFY")
+    assert (await preferences.put("7", theme="dark")).watchlist == ("NSE:TCS", "NSE:INFY")
+    assert (await preferences.put("7", watchlist=[])).watchlist == ()
+    assert (await preferences.put("7", watchlist=None)).watchlist is None
+
+
+async def test_a_watchlist_has_an_end(preferences: Preferences) -> None:
+    most = [f"NSE:S{number}" for number in range(MAX_WATCHLIST)]
+    assert (await preferences.put("7", watchlist=most)).watchlist == tuple(most)
+    with pytest.raises(CommandError) as caught:
+        await preferences.put("7", watchlist=[*most, "NSE:TCS"])
+    assert caught.value.code is ErrorCode.BAD_REQUEST
 
 
 async def test_users_of_a_foreign_login_have_preferences(preferences: Preferences) -> None:

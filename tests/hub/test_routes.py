@@ -99,6 +99,7 @@ ROUTES: dict[str, Route] = {
     "GET /alerts": Route(to="everyone", scope="alerts"),
     "POST /alerts": refusing("everyone", "alerts:write"),
     "POST /alerts/preview": Route(to="everyone", scope="alerts", body=ALERT),
+    "POST /alerts/backtest": Route(to="everyone", scope="alerts", body=ALERT),
     "GET /alerts/{id}": Route(to="everyone", scope="alerts", ask=NO_ALERT, status=404),
     "PUT /alerts/{id}": Route(to="everyone", scope="alerts:write", ask=NO_ALERT, body={"name": "x"}, status=404),
     "DELETE /alerts/{id}": Route(to="everyone", scope="alerts:write", ask=NO_ALERT, status=404),

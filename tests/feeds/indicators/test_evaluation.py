@@ -140,6 +140,30 @@ def test_no_candles_have_no_values() -> None:
     assert IndicatorSet(parse_all("rsi,vwap")).values == {"rsi": None, "vwap": None}
 
 
+@pytest.mark.parametrize("text", ["sma(5)", "macd", "vwap", "sma(volume,5)", "supertrend", "obv"])
+@pytest.mark.parametrize("with_volume", [True, False])
+def test_lines_are_the_series_of_the_last_candles(text: str, with_volume: bool) -> None:
+    candles = walk(9, 80) if with_volume else without_volume(walk(9, 80))
+    indicator = parse(text)
+    for count in (80, 10, 1):
+        found = lines({"it": indicator}, candles, count)["it"]
+        expected = series(indicator, candles)[-count:]
+        if isinstance(found, dict):
+            assert list(found) == list(indicator.entry.outputs)
+            several = [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+            assert [None if None in one.values() else one for one in several] == expected
+        else:
+            assert found == expected
+
+
+def test_lines_over_no_candles_are_empty() -> None:
+    none: list[float | None] = []
+    assert lines(parse_all("rsi,macd"), [], 0) == {
+        "rsi": none,
+        "macd": {"macd": none, "signal": none, "histogram": none},
+    }
+
+
 def test_a_short_history_has_no_value_until_it_is_long_enough() -> None:
     candles = walk(4, 16)
     live = LiveIndicator(parse("rsi(14)"), candles[:13])

@@ -7,7 +7,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from feeds.indicators.catalogue import CATALOGUE
-from feeds.indicators.indicator import MAX_INDICATORS, SOURCES, Indicator, history_for, parse, parse_all
+from feeds.indicators.indicator import DAY_MINUTES, MAX_INDICATORS, SOURCES, Indicator, history_for, parse, parse_all
 from schemas.errors import CommandError, ErrorCode
 
 WANTED = (
@@ -119,6 +119,10 @@ def test_a_list_has_a_bound() -> None:
 def test_the_wanted_history_covers_the_longest_lookback_and_settles() -> None:
     assert history_for([]) == 100
     assert history_for([parse("rsi"), parse("ema(200)")]) == 199 * 3 + 100
+
+
+def test_what_counts_from_the_mornings_first_minute_wants_a_day_of_minutes() -> None:
+    assert history_for([parse("vwap"), parse("rsi")]) >= DAY_MINUTES
 
 
 @st.composite

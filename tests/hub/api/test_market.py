@@ -304,6 +304,59 @@ async def test_indicators_are_those_of_the_same_candles(hub: Hub, names: str) ->
     assert None not in data["indicators"].values()
 
 
+async def test_a_charts_indicators_have_a_value_for_each_candle_and_count_what_came_before(hub: Hub) -> None:
+    bars = series()
+    await store(hub, bars)
+    asked = quote("sma(20),MACD(12, 26, 9),vwap")
+    data = (await ask(hub, f"chart/TCS?tf=15m&limit=30&indicators={asked}")).data
+    assert [one["time"] for one in data["candles"]] == [ist_text(one.start_ms) for one in bars[-30:]]
+    assert list(data["indicators"]) == ["sma(20)", "macd(12,26,9)", "vwap"]
+    sma, macd = data["indicators"]["sma(20)"], data["indicators"]["macd(12,26,9)"]
+    assert sma == [evaluate(parse_all("sma(20)"), bars[: end + 1])["sma(20)"] for end in range(870, 900)]
+    assert list(macd) == ["macd", "signal", "histogram"]
+    assert [len(one) for one in macd.values()] == [30, 30, 30]
+    newest = (await ask(hub, "indicators/TCS?tf=15m&names=macd(12,26,9)")).data["indicators"]["macd(12,26,9)"]
+    assert {name: line[-1] for name, line in macd.items()} == pytest.approx(newest)
+
+
+async def test_a_charts_vwap_counts_from_the_mornings_first_minute(hub: Hub) -> None:
+    morning = at(MONDAY, "09:15:00")
+    await store(hub, [bar(morning + number * MINUTE_MS, 100 + number) for number in range(300)])
+    data = (await ask(hub, "chart/TCS?tf=1m&limit=1&indicators=vwap")).data
+    assert data["indicators"] == {"vwap": [pytest.approx(100 + 299 / 2)]}
+
+
+async def test_a_charts_indicators_are_null_where_history_is_too_short(hub: Hub) -> None:
+    await store(hub, TWO_DAYS)
+    data = (await ask(hub, "chart/TCS?tf=1m&days=2&indicators=sma(3),rsi(50)")).data
+    count = len(data["candles"])
+    assert data["indicators"]["sma(3)"][:2] == [None, None]
+    assert None not in data["indicators"]["sma(3)"][2:]
+    assert data["indicators"]["rsi(50)"] == [None] * count
+
+
+async def test_a_chart_has_indicators_only_where_they_are_asked_for(hub: Hub) -> None:
+    assert "indicators" not in (await ask(hub, "chart/TCS")).data
+    assert (await ask(hub, "chart/TCS?indicators=")).data["indicators"] == {}
+    empty = (await ask(hub, "chart/TCS?indicators=rsi,macd")).data["indicators"]
+    assert empty == {"rsi": [], "macd": {"macd": [], "signal": [], "histogram": []}}
+
+
+async def test_a_chart_has_at_most_ten_indicators(hub: Hub) -> None:
+    names = [f"sma({period})" for period in range(2, 13)]
+    answer = await ask(hub, f"chart/TCS?indicators={','.join(names)}")
+    assert (answer.status, answer.code) == (422, "LIMIT_EXCEEDED")
+    assert len((await ask(hub, f"chart/TCS?indicators={','.join(names[1:])}")).data["indicators"]) == 10
+    answer = await ask(hub, "chart/TCS?indicators=nosuchthing")
+    assert (answer.status, answer.code) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize("place", ["chart/TCS", "symbols", "search?q=tcs"])
+async def test_what_pages_ask_while_somebody_types_is_counted_as_lookups(hub: Hub, place: str) -> None:
+    assert (await ask(hub, place)).headers["ratelimit-policy"].startswith('"lookup"')
+    assert (await ask(hub, "status")).headers["ratelimit-policy"].startswith('"default"')
+
+
 async def test_indicators_count_the_forming_candle(hub: Hub) -> None:
     await store(hub, TWO_DAYS)
     await tell(hub, at(MONDAY, "09:20:00"), 21)

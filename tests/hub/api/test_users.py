@@ -68,7 +68,7 @@ async def test_a_new_address_needs_the_password_and_has_to_be_verified(hub: Hub,
 
 
 async def test_preferences_keep_what_is_not_named(asha: Person) -> None:
-    empty = {"language": None, "theme": None, "timezone": None, "notifications": {}}
+    empty = {"language": None, "theme": None, "timezone": None, "notifications": {}, "watchlist": None}
     assert (await asha.ask("GET", "users/preferences")).data == empty
     wished = {
         "channels": {"sms": False},
@@ -81,6 +81,37 @@ async def test_preferences_keep_what_is_not_named(asha: Person) -> None:
     changed = await asha.ask("PUT", "users/preferences", {"theme": "light"})
     assert changed.data == empty | {"language": "hi", "theme": "light", "notifications": wished}
     assert (await asha.ask("PUT", "users/preferences", {"notifications": {}})).data["notifications"] == {}
+
+
+async def test_a_watchlist_is_kept_in_its_order_under_the_names_that_channels_have(asha: Person) -> None:
+    given = ["nse:tcs", "INFY", "BSE:SENSEX", "NSE:TCS", "NSE:NOT LISTED YET"]
+    changed = await asha.ask("PUT", "users/preferences", {"watchlist": given})
+    kept = ["NSE:TCS", "NSE:INFY", "BSE:SENSEX", "NSE:NOT LISTED YET"]
+    assert changed.data["watchlist"] == kept
+    assert (await asha.ask("PUT", "users/preferences", {"theme": "dark"})).data["watchlist"] == kept
+    assert (await asha.ask("PUT", "users/preferences", {"watchlist": []})).data["watchlist"] == []
+    assert (await asha.ask("PUT", "users/preferences", {"watchlist": None})).data["watchlist"] is None
+
+
+@pytest.mark.parametrize(
+    ("watchlist", "place"),
+    [
+        (["TCS", "MOON:TCS"], "`$.watchlist[1]`"),
+        (["TCS\n"], "`$.watchlist[0]`"),
+        (["\ud800"], ""),
+        (["हिन्दी"], "`$.watchlist[0]`"),
+        ([""], "`$.watchlist[...]`"),
+        ([7], "`$.watchlist[...]`"),
+        ("TCS", "`$.watchlist`"),
+        ([f"S{number}" for number in range(201)], "`$.watchlist`"),
+    ],
+    ids=["no exchange", "control", "surrogate", "not ascii", "empty", "number", "text", "too many"],
+)
+async def test_a_watchlist_that_is_none_is_refused_with_its_place(asha: Person, watchlist: Any, place: str) -> None:
+    answer = await asha.ask("PUT", "users/preferences", {"watchlist": watchlist, "theme": "dark"})
+    assert (answer.status, answer.code) == (400, "BAD_REQUEST")
+    assert place in answer.json["error"]["message"]
+    assert (await asha.ask("GET", "users/preferences")).data["theme"] is None
 
 
 async def test_what_was_unsubscribed_stays_so_until_it_is_named(asha: Person) -> None:

@@ -102,6 +102,14 @@ async def test_the_service_worker_stands_at_the_root(hub: Hub) -> None:
     assert answer.headers["cache-control"] == "no-cache"
 
 
+async def test_the_sdk_has_an_address_that_stays_for_pages_elsewhere(hub: Hub) -> None:
+    answer = await hub.get("/tickhub.js", Origin="https://elsewhere.example")
+    assert answer.status == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.body == (await hub.get(f"{await base_of(hub)}/tickhub.js")).body
+    assert b"export function connect" in answer.body
+
+
 async def test_words_come_in_every_language(hub: Hub) -> None:
     base = await base_of(hub)
     english = json.loads((await hub.get(f"{base}/words/en.json")).body)

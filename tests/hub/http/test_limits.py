@@ -53,6 +53,7 @@ class Routes:
             Endpoint("GET", "/read", self.read, scope="read"),
             Endpoint("GET", "/open", self.read, access=Access.PUBLIC),
             Endpoint("GET", "/fail", self.fail),
+            Endpoint("GET", "/look", self.read, scope="read", limit="lookup"),
             Endpoint("POST", "/login", self.login, access=Access.PUBLIC, limit="login"),
         ]
 
@@ -178,6 +179,35 @@ async def test_a_plan_may_have_its_own_number_and_servers_have_a_hundred_times_a
             for token in ("1", "2/user/pro", "3/publisher/free", "4/admin/pro")
         }
     assert quota == {"1": "3", "2/user/pro": "50", "3/publisher/free": "300", "4/admin/pro": "300"}
+
+
+async def test_what_is_looked_up_is_counted_apart_and_may_be_ten_times_as_much() -> None:
+    async with limited(requests=1, pro=2) as client:
+        for _ in range(10):
+            answer = await client.get("/look", "7")
+            assert answer.status == 200
+        assert answer.headers["ratelimit-policy"] == '"lookup";q=10;w=900'
+        assert (await client.get("/look", "7")).status == 429
+        assert (await client.get("/read", "7")).headers["ratelimit"] == '"default";r=0;t=900'
+        quota = {
+            token: (await client.get("/look", token)).headers["ratelimit-limit"]
+            for token in ("8", "2/user/pro", "3/publisher/free", "4/admin/pro", "key-1:9")
+        }
+    assert quota == {
+        "8": "10",
+        "2/user/pro": "20",
+        "3/publisher/free": "1000",
+        "4/admin/pro": "1000",
+        "key-1:9": "10",
+    }
+
+
+@pytest.mark.parametrize("token", ["", "bad"])
+async def test_without_a_good_token_nothing_more_may_be_looked_up(token: str) -> None:
+    async with limited(requests=1) as client:
+        answers = [await client.get(path, token) for path in ("/look", "/read")]
+        assert [answer.status for answer in answers] == [401, 429]
+        assert answers[0].headers["ratelimit-policy"] == '"default";q=1;w=900'
 
 
 async def test_logins_are_counted_by_address_whoever_asks_and_apart_from_the_rest() -> None:

@@ -16,7 +16,7 @@ from hub.http.openapi import PREFIX, openapi
 from schemas.errors import ErrorCode
 from tests.hub.live import running
 
-PAGES = re.compile(r"/|/worker\.js|/dashboard/.*|/docs(/.*)?")
+PAGES = re.compile(r"/|/(worker|tickhub)\.js|/dashboard/.*|/docs(/.*)?")
 """What people read: pages and their files."""
 
 

@@ -7,14 +7,23 @@ import { session } from "./session.js";
 export class ApiError extends Error {
   /** @param {{ code: string, message: string, status?: number, details?: Record<string, any>, retryAfter?: number }} said */
   constructor({ code, message, status = 0, details = {}, retryAfter = 0 }) {
-    super(message);
+    const { text, place } = placed(message);
+    super(text);
     this.name = "ApiError";
     this.code = code;
+    /** Which field or parameter is wrong, such as `email`, where the server names one. */
+    this.place = place;
     this.status = status;
     this.details = details;
     /** Seconds until it may be tried again; 0: not said. */
     this.retryAfter = retryAfter;
   }
+}
+
+/** Errors about a field end with where it stands, in every language: ` - at `$.email``. @param {string} message */
+function placed(message) {
+  const found = / - [^`]*`([^`]*)`[^`]*$/.exec(message);
+  return found ? { text: message.slice(0, found.index), place: found[1].replace(/^(\$\.|\?)/, "") } : { text: message, place: "" };
 }
 
 /** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
@@ -40,19 +49,22 @@ export async function ask(method, path, options = {}) {
   try {
     return await bare(method, path, { ...options, token });
   } catch (error) {
-    if (!(error instanceof ApiError) || error.code !== "TOKEN_EXPIRED") throw error;
+    if (!(error instanceof ApiError) || !worthRenewing(method, error)) throw error;
     return bare(method, path, { ...options, token: await session.token({ renew: true }) });
   }
 }
+
+/** A token that has ended, or belongs to a login that has; codes and passwords that are wrong are refused in the same words. @param {string} method @param {ApiError} error */
+const worthRenewing = (method, { code }) => code === "TOKEN_EXPIRED" || (code === "UNAUTHORIZED" && method === "GET");
 
 /**
  * Asks with just this token, or none.
  *
  * @param {string} method
  * @param {string} path
- * @param {{ query?: Query, body?: any, signal?: AbortSignal, token?: string | null }} [options]
+ * @param {{ query?: Query, body?: any, signal?: AbortSignal, token?: string | null, keepalive?: boolean }} [options]
  */
-export async function bare(method, path, { query, body, signal, token } = {}) {
+export async function bare(method, path, { query, body, signal, token, keepalive } = {}) {
   const url = new URL(`/api/v1${path}`, location.origin);
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, String(value));
@@ -60,7 +72,7 @@ export async function bare(method, path, { query, body, signal, token } = {}) {
   const headers = new Headers({ "Accept-Language": spoken() });
   if (token) headers.set("Authorization", `Bearer ${token}`);
   /** @type {RequestInit} */
-  const sent = { method, headers, signal };
+  const sent = { method, headers, signal, keepalive };
   if (body !== undefined) {
     headers.set("Content-Type", "application/json");
     sent.body = JSON.stringify(body);

@@ -6,6 +6,9 @@ import { session } from "./session.js";
 
 /** @typedef {{ state: "connecting" | "live" | "waiting" | "offline" | "closed", attempt?: number, retryAt?: number | null, code?: number | null, reason?: string }} Connection */
 
+/** What a socket is closed with whose token isn't taken. */
+const TOKEN_REFUSED = 3500;
+
 /** How the connection is. */
 export const connection = observable(/** @type {Connection} */ ({ state: "connecting" }));
 
@@ -21,7 +24,17 @@ export const live = {
     url.protocol = url.protocol.replace("http", "ws");
     this.hub = connect(url.href, { token: () => session.token(), share: kind === "account" ? `account ${user}` : false });
     const opened = this.hub;
-    opened.on("state", (/** @type {Connection} */ state) => { if (opened === this.hub) connection.set({ ...state }); });
+    opened.on("state", (/** @type {Connection} */ state) => {
+      if (opened !== this.hub) return;
+      connection.set({ ...state });
+      if (state.state === "closed" && state.code === TOKEN_REFUSED) void this.askAgain(opened);
+    });
+  },
+
+  /** A login that has ended leads to the login; a token that was taken back while the login goes on, to another one. @param {import("../tickhub.js").Hub} opened */
+  async askAgain(opened) {
+    const again = await session.refused().catch(() => false);
+    if (again && opened === this.hub) opened.reconnect();
   },
 
   close() {

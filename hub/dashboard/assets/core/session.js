@@ -1,41 +1,52 @@
 // Who is looking: nobody yet, a demonstration, the bearer of a token, or an account.
-//
-// The access token stays in this tab; what renews it is a cookie that no script can read. Tabs renew one after the
-// other: a refresh token that comes twice would end the login.
 
 import { boot } from "./boot.js";
-import { ApiError, bare } from "./http.js";
+import { claims, ended } from "./claims.js";
+import { ApiError, bare, get } from "./http.js";
 import { observable } from "./observable.js";
-import { keep, kept } from "./storage.js";
+import { drop, hold, mayGoOn, refreshed, takesCookie } from "./refreshing.js";
 
 /**
+ * @typedef {object} Account  As `GET users/me` has it.
+ * @property {string} id
+ * @property {string | null} [email]
+ * @property {boolean} [email_verified]
+ * @property {string | null} [name]
+ * @property {string | null} [phone]
+ * @property {boolean} [phone_verified]
+ * @property {"free" | "basic" | "pro" | "enterprise"} plan
+ * @property {"user" | "publisher" | "admin"} role
+ * @property {boolean} [two_factor]
+ * @property {string | null} [language]
+ * @property {"light" | "dark" | "system" | null} [theme]
+ * @property {string | null} [timezone]
+ * @property {string | null} [created_at]
+ * @property {string | null} [last_login_at]
+ *
  * @typedef {object} Who
  * @property {"nobody" | "demo" | "token" | "account"} kind
  * @property {string} user
- * @property {"free" | "basic" | "pro" | "enterprise"} plan
- * @property {"user" | "publisher" | "admin"} role
- * @property {any} [account]  As `GET users/me` has it, for an account.
+ * @property {Account["plan"]} plan
+ * @property {Account["role"]} role
+ * @property {any} [account]  Of an account: an `Account`.
+ *
+ * @typedef {{ challenge: string, methods: ("totp" | "email" | "sms")[], expires_in: number }} SecondFactor
+ *
+ * @typedef {"" | "out" | "ended" | "token" | ApiError} Farewell  Why nobody is logged in any more: by their own wish,
+ *   because the login has ended elsewhere, because a token has; or why the server couldn't say.
  */
 
 /** @type {Who} */
 const NOBODY = { kind: "nobody", user: "", plan: "free", role: "user" };
-/** Seconds before its end that a token is renewed. */
-const MARGIN_S = 20;
+const TOKEN = "tickhub.token";
+const LOGIN = "tickhub.login";
+/** How long after one renewal a refused socket is no reason for another. */
+const AGAIN_MS = 30_000;
 
 /** @type {string | null} */
 let access = null;
-
-/** What stands in a token. @param {string} token @returns {{ sub?: string, plan?: any, role?: any, exp?: number }} */
-function claims(token) {
-  try {
-    const text = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
-    return JSON.parse(new TextDecoder().decode(Uint8Array.from(text, (one) => one.charCodeAt(0))));
-  } catch {
-    return {};
-  }
-}
-
-const ended = (/** @type {string} */ token) => (claims(token).exp ?? Infinity) - MARGIN_S < Date.now() / 1000;
+let renewedAt = 0;
+let leaving = false;
 
 /** @param {Who["kind"]} kind @param {string} token @param {any} [account] @returns {Who} */
 function who(kind, token, account) {
@@ -46,68 +57,118 @@ function who(kind, token, account) {
 /** @type {import("./observable.js").Observable<Who>} */
 const current = observable(NOBODY);
 
-/** Takes what a login answered. @param {any} said */
+// Tabs that share a cookie share the login: what one of them gets, begins or ends, the others hear of.
+const tabs = new BroadcastChannel("tickhub.session");
+tabs.addEventListener("message", ({ data }) => {
+  const { kind, user } = current.value;
+  if (kind === "token" || !takesCookie()) return;
+  if (data.said && (data.entered || (kind === "account" && data.said.user.id === user))) enter(data.said);
+  if (data.left && kind === "account" && data.left === user) leave("ended");
+});
+
+/** Takes what a login, a refresh, or the page before this one has. @param {any} said */
 function enter(said) {
   access = said.access_token;
-  keep("login", true);
-  current.set(who("account", said.access_token, said.user));
+  session.farewell = "";
+  sessionStorage.removeItem(TOKEN);
+  remember(said.user);
+  const next = who("account", said.access_token, said.user);
+  const same = JSON.stringify(next) === JSON.stringify(current.value);
+  if (!same) current.set(next);
 }
 
-function leave() {
+/** A reload needs no new tokens. @param {any} account */
+const remember = (account) => sessionStorage.setItem(LOGIN, JSON.stringify({ access_token: access, user: account }));
+
+/** @param {Farewell} why */
+function leave(why) {
+  const { kind } = current.value;
   access = null;
-  keep("login", null);
-  sessionStorage.removeItem("tickhub.token");
+  session.farewell = why;
+  sessionStorage.removeItem(TOKEN);
+  sessionStorage.removeItem(LOGIN);
+  if (kind !== "token" && kind !== "demo") drop();
   current.set(NOBODY);
+}
+
+/** What the page before this one, in this tab, left to it. @returns {any} */
+function remembered() {
+  try {
+    const said = JSON.parse(sessionStorage.getItem(LOGIN) ?? "null");
+    return said && mayGoOn() && !ended(said.access_token) ? said : null;
+  } catch {
+    return null;
+  }
 }
 
 /** @type {Promise<string | null> | null} */
 let renewing = null;
 
-/** A new access token by the cookie; null once the login has ended. Raises ApiError where the server can't be asked. */
+/** A new access token; null once the login has ended. Raises ApiError where the server can't be asked. */
 async function renewed() {
-  const locked = navigator.locks ? navigator.locks.request.bind(navigator.locks, "tickhub.refresh") : (/** @type {() => any} */ run) => run();
-  return locked(async () => {
-    try {
-      const said = await bare("POST", "/auth/refresh");
-      const known = current.value.kind === "account";
-      access = said.access_token;
-      if (!known || said.user.role !== current.value.role || said.user.plan !== current.value.plan) enter(said);
-      return said.access_token;
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.status < 400 || error.status >= 500 || error.status === 429) throw error;
-      leave();
-      return null;
-    }
-  });
+  const before = access;
+  try {
+    const said = await refreshed(() => (access !== before && access && !ended(access) ? { heard: access } : null));
+    if (said.heard) return said.heard;
+    renewedAt = Date.now();
+    hold(said);
+    enter(said);
+    if (!said.refresh_token) tabs.postMessage({ said });
+    return said.access_token;
+  } catch (error) {
+    if (!(error instanceof ApiError) || (error.status !== 401 && error.status !== 403)) throw error;
+    leave("ended");
+    return null;
+  }
+}
+
+/** Goes on with what there is, without asking for a password. */
+async function goOn() {
+  const known = remembered();
+  if (known) {
+    enter(known);
+    await get("/users/me").then((account) => session.update(account), () => null);
+  } else {
+    await session.token({ renew: true, of: "account" }).catch((error) => { session.farewell = error; });
+    if (session.farewell === "ended" && boot.token) session.farewell = "";
+  }
 }
 
 export const session = {
   current,
 
+  /** @type {Farewell} */
+  farewell: "",
+
+  /** What a sign-in elsewhere still wants. @type {SecondFactor | null} */
+  pending: null,
+
   /** Finds out who is looking. Once, before anything is drawn. */
   async begin() {
-    const given = new URLSearchParams(location.hash.slice(1)).get("token");
-    if (given) history.replaceState(null, "", location.pathname);
-    const token = given ?? sessionStorage.getItem("tickhub.token");
-    if (token && !ended(token)) return this.useToken(token);
-    if (kept("login", false)) {
-      const found = await this.token({ renew: true, of: "account" }).catch(() => null);
-      if (found) return;
-    }
-    this.demonstrate();
+    const given = new URLSearchParams(location.hash.slice(1));
+    const [brought, code] = [given.get("token"), given.get("login")];
+    if (brought || code) history.replaceState(null, "", location.pathname);
+    const token = brought ?? sessionStorage.getItem(TOKEN);
+    if (code) await this.exchange(code).catch((error) => { this.farewell = error; });
+    else if (token && !ended(token)) return this.useToken(token);
+    else if (mayGoOn()) await goOn();
+    if (current.value.kind === "nobody" && !this.farewell && !this.pending) this.demonstrate();
   },
 
-  /** The demonstration's own user, where this hub is one. */
+  /** The demonstration's own user, where this hub is one. Says whether it is. */
   demonstrate() {
-    if (!boot.token || ended(boot.token)) return;
+    if (!boot.token || ended(boot.token)) return false;
     access = boot.token;
+    this.farewell = "";
     current.set(who("demo", boot.token));
+    return true;
   },
 
   /** Goes by a token that somebody has brought. @param {string} token */
   useToken(token) {
-    sessionStorage.setItem("tickhub.token", token);
+    sessionStorage.setItem(TOKEN, token);
     access = token;
+    this.farewell = "";
     current.set(who("token", token));
   },
 
@@ -123,46 +184,74 @@ export const session = {
       renewing ??= renewed().finally(() => { renewing = null; });
       return renewing;
     }
-    if (access) leave();
+    if (access) leave("token");
     return null;
   },
 
-  /** @param {string} email @param {string} password @returns {Promise<any>} null, or what a second factor needs: { challenge, methods } */
+  /** The socket was refused for good with what is held. Resolves to whether it is worth another try. */
+  async refused() {
+    const { kind } = current.value;
+    if (leaving || kind === "nobody") return false;
+    if (kind === "account" && Date.now() - renewedAt > AGAIN_MS) return (await this.token({ renew: true })) !== null;
+    leave(kind === "account" ? "ended" : "token");
+    return false;
+  },
+
+  /** @param {string} email @param {string} password @returns {Promise<SecondFactor | null>} */
   async login(email, password) {
-    return this.entered(await bare("POST", "/auth/login", { body: { email, password, cookie: true } }));
+    return entered(await bare("POST", "/auth/login", { body: { email, password, cookie: takesCookie() } }));
   },
 
   /** @param {{ email: string, password: string, name?: string, phone?: string, language?: string }} body */
   async register(body) {
-    return this.entered(await bare("POST", "/auth/register", { body: { ...body, cookie: true } }));
+    return entered(await bare("POST", "/auth/register", { body: { ...body, cookie: takesCookie() } }));
   },
 
   /** @param {string} challenge @param {string} code */
   async verify(challenge, code) {
-    return this.entered(await bare("POST", "/auth/2fa/verify", { body: { challenge, code, cookie: true } }));
+    return entered(await bare("POST", "/auth/2fa/verify", { body: { challenge, code, cookie: takesCookie() } }));
   },
 
-  /** Takes the answer of any way in. @param {any} said @returns {any} */
-  entered(said) {
-    if (said.two_factor_required) return said;
-    sessionStorage.removeItem("tickhub.token");
-    enter(said);
-    return null;
+  /** Comes back from a sign-in elsewhere. @param {string} code */
+  async exchange(code) {
+    this.pending = entered(await bare("POST", "/auth/oidc/exchange", { body: { code, cookie: takesCookie() } }));
   },
 
-  /** What `GET users/me` says now, after it was changed. @param {any} account */
+  /** What `GET users/me` says now, after it was changed. @param {Account} account */
   update(account) {
-    if (current.value.kind === "account") current.set({ ...current.value, account, plan: account.plan, role: account.role });
+    if (current.value.kind !== "account" || current.value.user !== account.id) return;
+    remember(account);
+    current.set({ ...current.value, account, plan: account.plan, role: account.role });
   },
 
   /** @param {{ everywhere?: boolean }} [options] */
   async logout({ everywhere = false } = {}) {
     const token = access;
+    const { kind, user } = current.value;
+    leaving = true;
     try {
-      if (current.value.kind === "account") await bare("POST", "/auth/logout", { token, body: everywhere ? { everywhere } : {} });
+      if (kind === "account") await bare("POST", "/auth/logout", { token, body: everywhere ? { everywhere } : {} });
     } finally {
-      leave();
+      leaving = false;
+      leave("out");
+      if (kind === "account") tabs.postMessage({ left: user });
       this.demonstrate();
     }
   },
+
+  /** Nothing of the account is left: it was deleted. */
+  forget() {
+    tabs.postMessage({ left: current.value.user });
+    leave("out");
+  },
 };
+
+/** Takes the answer of any way in. @param {any} said @returns {SecondFactor | null} */
+function entered(said) {
+  if (said.two_factor_required) return said;
+  session.pending = null;
+  hold(said);
+  enter(said);
+  if (!said.refresh_token) tabs.postMessage({ said, entered: true });
+  return null;
+}

@@ -55,6 +55,8 @@ export class Candles {
   tf = "";
   /** @type {string[]} */
   indicators = [];
+  /** The smallest step of its price. */
+  tick = 0.01;
   /** Whether nothing older is stored. */
   complete = false;
   /** @type {import("../tickhub.js").Subscription | null} */
