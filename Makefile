@@ -8,7 +8,7 @@ PEERS  := .venv-bench
 WORKERS ?= 2
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint docs bench format proto settings messages lock clean
+.PHONY: run test lint docs bench format proto settings reference messages lock clean
 
 # One stamp per set of packages, so that a second run starts at once.
 $(VENV)/.python:
@@ -48,7 +48,7 @@ lint: $(VENV)/.js
 
 # The documents as a site, in site/; a link that leads nowhere is an error.
 docs: $(VENV)/.test
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
@@ -61,6 +61,10 @@ proto: $(VENV)/.test
 # .env.example and the tables of settings are written from schemas/settings.py; a test holds them equal.
 settings: $(VENV)/.run
 	$(BIN)/python -m hub.settings_table
+
+# The tables of codes, metrics and routes in docs/ are written from the program itself; a test holds them equal.
+reference: $(VENV)/.run
+	$(BIN)/python -m hub.reference_tables
 
 # The template and the catalogues of hub/translations follow the texts in the code; a test holds them equal.
 messages: $(VENV)/.run

@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
+    except terminal.NobodyReads:
         terminal.leave_quietly()
         return EXIT_OK
 

@@ -1,7 +1,10 @@
 """`python -m hub check`: every connection that the settings name, tried once, with what to do about each failure."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple
+
+from rich.text import Text
 
 from feeds.accounts.credentials import read_credentials
 from feeds.errors import CredentialsMissing
@@ -9,41 +12,84 @@ from hub import database
 from hub.delivering.providers import twilio_of
 from hub.feeding.sources import SOURCES
 from hub.post import OUTBOX, dlt_of, mailer_of, sender_of_settings
-from hub.process import environment, names_of
+from hub.process import check_files, environment, names_of, plans_of
 from hub.roles import broker_of
 from hub.secret import secret_of
 from hub.server import listen
+from hub.terminal import say, shows
 from hub.vapid_key import vapid
 from notifiers.errors import Refused
 from notifiers.providers.mail import SmtpMailer
+from schemas.durations import Seconds
 from schemas.errors import SettingsError, Unavailable
 from schemas.settings import Settings
 
 Attempt = Callable[[Settings], Awaitable[str]]
 """Says in a few words what was found; raises where it is not well."""
 
+TIMEOUT_S: Seconds = 15.0
+
+
+class _Fault(NamedTuple):
+    """What is not well, and what to do about it."""
+
+    text: str
+    remedy: str = ""
+
 
 async def report(settings: Settings) -> bool:
-    """Print one line for each thing that was tried; returns whether all is well."""
-    well = True
+    """Print a line for each thing that was tried, and a summary; returns whether all is well."""
+    well, bad = ("\u2713", "\u2717") if shows("\u2713\u2717") else ("ok", "WRONG")
+    width = max(len(well), len(bad))
+    wrong = 0
     for name, attempt in _ATTEMPTS.items():
-        try:
-            async with asyncio.timeout(15):
-                print(f"  ok    {name:<11} {await attempt(settings)}")
-        except SettingsError as exc:
-            well = False
-            print(*(f"  WRONG {name:<11} {fault}" for fault in exc.faults), sep="\n")
-        except (Unavailable, Refused) as exc:
-            well = False
-            print(f"  WRONG {name:<11} {exc}")
-        except TimeoutError:
-            well = False
-            print(f"  WRONG {name:<11} no answer in 15 s")
-    return well
+        found, faults = await _tried(name, attempt, settings)
+        wrong += bool(faults)
+        if not faults:
+            say(Text.assemble("  ", (f"{well:<{width}} ", "green"), f"{name:<11} {found}"))
+        for fault in faults:
+            say(Text.assemble("  ", (f"{bad:<{width}} ", "bold red"), f"{name:<11} {fault.text}"))
+            if fault.remedy:
+                say(f"{'':{width + 15}}{fault.remedy}")
+    say()
+    for line in _summary(settings, wrong):
+        say(f"  {line}")
+    return not wrong
+
+
+async def _tried(name: str, attempt: Attempt, settings: Settings) -> tuple[str, list[_Fault]]:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await attempt(settings), []
+    except SettingsError as exc:
+        return "", [_Fault(fault) for fault in exc.faults]
+    except (Unavailable, Refused) as exc:
+        return "", [_Fault(str(exc), _REMEDIES.get(name, ""))]
+    except TimeoutError:
+        return "", [_Fault(f"no answer in {TIMEOUT_S:g} s", _REMEDIES.get(name, ""))]
+
+
+def _summary(settings: Settings, wrong: int) -> Iterator[str]:
+    """How many things were tried, what is not the real thing, and what comes next."""
+    made_up = []
+    if "simulator" in settings.feed:
+        made_up.append("prices (FEED)")
+    if settings.smtp_host is None:
+        made_up.append("mail (SMTP_HOST)")
+    if settings.twilio_account_sid is None:
+        made_up.append("SMS and calls (TWILIO_ACCOUNT_SID)")
+    if made_up:
+        yield f"Simulated or written to files, until it is set otherwise: {', '.join(made_up)}."
+    if wrong:
+        yield f"{wrong} of {len(_ATTEMPTS)} are not well. Put them right and try again."
+    else:
+        yield f"All {len(_ATTEMPTS)} are well. To start: python -m hub"
 
 
 async def _settings(settings: Settings) -> str:
+    await asyncio.to_thread(check_files, settings)
     await asyncio.to_thread(secret_of, settings)
+    await asyncio.to_thread(plans_of, settings)
     return "read; tokens can be signed"
 
 
@@ -86,7 +132,7 @@ async def _feed(settings: Settings) -> str:
             except CredentialsMissing as exc:
                 raise SettingsError([str(exc)]) from exc
     if settings.feed == ("simulator",):
-        return "simulator: simulated prices"
+        return "simulator: simulated prices, all invented"
     brokers = [name for name in settings.feed if name in SOURCES]
     more = f"; try it with `python -m hub feeds --check {brokers[0]}`" if brokers else ""
     return ", ".join(settings.feed) + more
@@ -118,6 +164,13 @@ async def _push(settings: Settings) -> str:
     await asyncio.to_thread(vapid, settings, sender_of_settings(settings).address)
     return "browsers" if settings.fcm_credentials_file is None else "browsers and apps"
 
+
+_REMEDIES = {
+    "database": "Is the server of DATABASE_URL there, and do user, password and database exist?",
+    "broker": "Is the Redis of REDIS_URL there, and may we log in?",
+    "mail": "Is SMTP_HOST right, and do SMTP_PORT, SMTP_USER and SMTP_PASSWORD go with it?",
+    "phone": "Are TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN those of one account?",
+}
 
 _ATTEMPTS: dict[str, Attempt] = {
     "settings": _settings,

@@ -362,8 +362,8 @@ class HttpApi:
     def _oidc(self) -> OidcApi:
         settings = self._ground.settings
 
-        async def enter(call: Call, account: Account) -> Reply[LoggedIn | SecondFactorWanted]:
-            return await self._logins.enter(call, account, by="oidc")
+        async def enter(call: Call, account: Account, cookie: bool) -> Reply[LoggedIn | SecondFactorWanted]:
+            return await self._logins.enter(call, account, by="oidc", cookie=cookie)
 
         async def record(call: Call, action: str, account: Account) -> None:
             await self._audit.record(event(call, action, actor=account.id))

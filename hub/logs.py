@@ -7,15 +7,21 @@ request addresses with the tokens in them. Whoever runs uvicorn gives it `log_co
 import logging
 import re
 import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import orjson
 
+from schemas.durations import Seconds
 from schemas.secret import HIDDEN
 
 _OWN = "tickhub"
+REPEAT_AFTER_S: Seconds = 60.0
+_REMEMBERED = 256
 _asked: ContextVar["Asked | None"] = ContextVar("asked", default=None)
 _LIBRARIES = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
@@ -124,12 +130,41 @@ def _word(value: object) -> str:
     return safe if safe and not re.search(r"[\s\"=]", safe) else '"' + safe.replace('"', '\\"') + '"'
 
 
+class _Repeats(logging.Filter):
+    """Leaves out a line that says, in every field, what one of the last minute has said.
+
+    While a server is away, many parts of a process try again each second. For people only: programs count lines.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said_s: OrderedDict[tuple[object, ...], float] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is news."""
+        if record.levelno >= logging.ERROR or record.exc_info or record.name.partition(".")[0] != _OWN:
+            return True
+        said = (record.name, record.levelno, record.getMessage(), str(_fields(record)))
+        now_s = self._clock()
+        if now_s - self._said_s.get(said, float("-inf")) < REPEAT_AFTER_S:
+            return False
+        self._said_s[said] = now_s
+        self._said_s.move_to_end(said)
+        if len(self._said_s) > _REMEMBERED:
+            self._said_s.popitem(last=False)
+        return True
+
+
 class _Output(logging.StreamHandler[TextIO]):
     """The one handler that `configure` makes, and by whose type it finds it again."""
 
-    def __init__(self, given: TextIO | None) -> None:
+    def __init__(self, given: TextIO | None, style: str) -> None:
         super().__init__(given or sys.stderr)
         self._given = given
+        self.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+        if style != "json":
+            self.addFilter(_Repeats())
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line, to what is stderr by now: while a progress bar is shown, something that writes above it is."""
@@ -150,8 +185,7 @@ def configure(level: str, style: str, stream: TextIO | None = None) -> None:
 
     May be called again: the former output is replaced. Warnings of Python go the same way.
     """
-    output = _Output(stream)
-    output.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    output = _Output(stream, style)
     root = logging.getLogger()
     for former in [handler for handler in root.handlers if isinstance(handler, _Output)]:
         root.removeHandler(former)

@@ -25,7 +25,7 @@ from channels.channel import ChannelNames
 from channels.namespace import Namespaces
 from feeds.accounts.credentials import read_credentials
 from feeds.errors import CredentialsMissing, CredentialsUnreadable
-from hub import database
+from hub import database, logs
 from hub.exit_codes import EXIT_BUG, EXIT_OK
 from hub.feeding.sources import SOURCES
 from hub.post import dlt_of
@@ -206,7 +206,7 @@ class Process:
                 await database.migrate(engine, tell=work.tell)
         except Unavailable as exc:
             self.away["database"] = exc.why
-        for what, why in self.away.items():
+        for what, why in {} if logs.for_people() else self.away.items():  # people are greeted with it
             log.warning("process.without", extra={"what": what, "why": why})
 
     async def _run_parts(self, roles: Roles, ready: Callable[[], None]) -> int:

@@ -59,6 +59,13 @@ def shown(name: str) -> Iterator[Work]:
 
 
 @contextmanager
+def watch(name: str) -> Iterator[Callable[[int, int, str], None]]:
+    """As `shown`, for those who know nothing of `Work`; yields its `tell`."""
+    with shown(name) as work:
+        yield work.tell
+
+
+@contextmanager
 def _as_lines(work: Work) -> Iterator[None]:
     with _Repeated(lambda: complain(work.line), LINE_AFTER_S, LINE_EVERY_S) as repeated:
         yield

@@ -8,6 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 
+class NobodyReads(Exception):
+    """Whoever read stdout, such as `head`, has gone; no OSError, as nothing that we talk to has failed."""
+
+
 def prepare() -> None:
     """Let no character that stdout's encoding lacks end a command."""
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -15,12 +19,16 @@ def prepare() -> None:
 
 
 def say(line: str | Text = "") -> None:
-    """One line on stdout, as long as it is. Raises BrokenPipeError where nobody reads any more."""
-    if isinstance(line, str):
-        sys.stdout.write(f"{line}\n")
-    else:
-        Console(soft_wrap=True, highlight=False).print(line)
-    sys.stdout.flush()
+    """One line on stdout, as long as it is. Raises NobodyReads."""
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        if isinstance(line, Text) and console.is_terminal:
+            console.print(line)
+        else:
+            sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise NobodyReads from None
 
 
 def complain(line: str) -> None:

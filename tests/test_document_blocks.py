@@ -4,14 +4,15 @@ import ast
 import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
+from auth.identity import Plan
 from auth.plans import Plans
 from channels.namespace import Namespaces
 from feeds.market_hours.overrides import read_toml
@@ -19,16 +20,18 @@ from notifiers.providers.dlt import Dlt
 from schemas.commands import AnyCommand
 from schemas.dotenv import parse_dotenv
 from schemas.settings import load
-from tests.hub.live import ROOT, SECRET, Hub, running
-from tests.servers import node
-from tests.test_documents import FENCED, Shell, of_kind
+from tests.hub.live import ROOT, SECRET
+from tests.test_documents import FENCED, of_kind
 
-pytest_plugins = ["tests.test_documents"]
+NODE = Path(sys.executable).parent / "node"
 
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
-WALKED = {"tutorial.md", "api.md", "alerts.md", "several-instances.md", "http.md", "notifications.md", "redis.md"}
+WALKED = {
+    *("tutorial.md", "api.md", "alerts.md", "several-instances.md", "http.md", "notifications.md", "redis.md"),
+    "guides/backup.md",  # by the tests of deploy/
+}
 """Pages whose `sh` blocks are typed into a shell, from the first to the last."""
 
 SHOWN = {
@@ -37,9 +40,6 @@ SHOWN = {
     "": "what a program prints, or a drawing",
 }
 """Kinds of blocks that nothing runs, and why."""
-NAIVE = "explanation/"
-"""Essays show in Python what is not to be done."""
-
 READ = {"json", "toml", "env", "dlt", "js", "python", "condition", "plain", "ticks", "preferences", "escalation"}
 """Kinds that tests read as the hub does, and run where there is something to run."""
 
@@ -80,14 +80,12 @@ def test_each_kind_that_is_named_here_is_in_the_documents() -> None:
 # -- what is read ----------------------------------------------------------------------------------------------------
 
 
-def values(block: str) -> list[Any]:
+def values(block: str) -> Iterator[Any]:
     """The JSON values that stand in a block, one after another."""
-    found, place, decoder = [], 0, json.JSONDecoder()
-    while place < len(block.rstrip()):
-        value, place = decoder.raw_decode(block, place)
-        found.append(value)
-        place += len(block[place:]) - len(block[place:].lstrip())
-    return found
+    while block := block.lstrip():
+        value, end = json.JSONDecoder().raw_decode(block)
+        yield value
+        block = block[end:]
 
 
 @pytest.mark.parametrize("block", named(blocks("json")))
@@ -99,9 +97,9 @@ def test_json_is_json_and_its_commands_are_taken(block: str) -> None:
 
 def test_the_plans_of_the_documents_can_be_loaded(tmp_path: Path) -> None:
     (tmp_path / "plans.toml").write_text(of_kind("accounts.md", "toml")[0])
-    assert Plans.load(tmp_path / "plans.toml").of("free").delay_s("BSE") == 900
+    assert Plans.load(tmp_path / "plans.toml").of(Plan.FREE).delay_s("BSE") == 900
     (tmp_path / "plans.toml").write_text(of_kind("feeds.md", "toml")[1])
-    assert Plans.load(tmp_path / "plans.toml").of("basic").delay_s("NSE") == 0
+    assert Plans.load(tmp_path / "plans.toml").of(Plan.BASIC).delay_s("NSE") == 0
 
 
 def test_the_sessions_of_the_document_can_be_read() -> None:
@@ -111,7 +109,8 @@ def test_the_sessions_of_the_document_can_be_read() -> None:
 
 def test_the_namespaces_of_the_document_can_be_loaded(tmp_path: Path) -> None:
     (tmp_path / "namespaces.toml").write_text(of_kind("channels.md", "toml")[0])
-    assert {"orders", "news", "room", "bot"} <= set(Namespaces.load(tmp_path / "namespaces.toml").names)
+    loaded = {namespace.name for namespace in Namespaces.load(tmp_path / "namespaces.toml")}
+    assert {"orders", "news", "room", "bot"} <= loaded
 
 
 @pytest.mark.parametrize("block", named(blocks("env")))
@@ -130,11 +129,11 @@ def test_templates_of_the_documents_can_be_loaded(block: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("block", named(blocks("python")))
 def test_python_is_python(block: str) -> None:
-    """What readers are to use is run in `test_documents.py`; essays show the naive way."""
-    ast.parse(block.replace("await ", ""))
+    """What readers are to use is run in `test_documents.py`; essays show, without a frame, what is not to be done."""
+    compile(block, "block", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
 @pytest.mark.parametrize("block", named(blocks("js")))
 def test_javascript_is_javascript(block: str, tmp_path: Path) -> None:
     (tmp_path / "block.mjs").write_text(block, encoding="utf-8")
-    subprocess.run([node(), "--check", tmp_path / "block.mjs"], check=True, timeout=20)
+    subprocess.run([NODE, "--check", tmp_path / "block.mjs"], check=True, timeout=20)

@@ -33,6 +33,7 @@ from notifiers.providers.dlt import Dlt
 from notifiers.providers.webhook import signatures
 from schemas.market import IST, PRICE_SCALE, Tick
 from schemas.secret import Secret
+from tests.hub.live import running, until
 from tests.servers import free_port, redis_binary, redis_cli
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ class Shell:
                 while not all(re.search(pattern, self.printed, re.MULTILINE) for pattern in patterns):
                     chunk = await self._process.stdout.read(4096)
                     assert chunk, self.printed
-                    self.printed += chunk.decode()
+                    self.printed += chunk.decode(errors="replace")
         except TimeoutError:
             pytest.fail(f"{patterns} never came; there was:\n{self.printed}")
 
@@ -188,8 +189,8 @@ async def test_an_alert_fires_as_the_document_says(shell: Shell, tmp_path: Path)
             shell.type(f"{history.replace('sleep 5', 'sleep 1')}\necho all told")
             await shell.until("^all told")
     fired = json.loads(next(line for line in shell.printed.splitlines() if line.startswith("{")))["data"]["items"][0]
-    shown = json.loads(of_kind("alerts.md", "json")[1])
-    assert fired.keys() == shown.keys()
+    shown = next(block for block in of_kind("alerts.md", "json") if '"kind":"fired"' in block)
+    assert fired.keys() == json.loads(shown).keys()
     assert fired["via"] == "tick"
     assert abs(fired["current"] - fired["previous"]) >= 0.05 - 1e-9
     shell.forget()
@@ -224,6 +225,70 @@ async def test_the_tutorial_goes_from_nothing_to_an_sms(shell: Shell, tmp_path: 
     shell.forget()
     shell.type(kept)
     await shell.until('"kind":"fired"', '"channel":"sms","status":"delivered"')
+
+
+async def test_the_first_sockets_of_the_readme_hear_prices(shell: Shell, tmp_path: Path) -> None:
+    """The one for browsers in Node, which has the same WebSocket, and loads modules from files alone."""
+    port = str(free_port())
+    found = FENCED.findall((ROOT / "README.md").read_text(encoding="utf-8").replace("8081", port))
+    python, browser = (next(block for one, block in found if one == kind) for kind in ("python", "js"))
+    upgrade = next(block for _, block in found if block.startswith("curl"))
+    (tmp_path / "first.py").write_text(python, encoding="utf-8")
+    script = browser.replace(f"http://localhost:{port}/tickhub.js", str(ROOT / "clients" / "js" / "tickhub.js"))
+    (tmp_path / "first.mjs").write_text(script.replace('"…"', "process.argv[2]"), encoding="utf-8")
+    shell.type(f"export PORT={port}; python -m hub > hub.log & echo $! > hub.pid")
+    shell.type("TOKEN=$(python -m hub token --user 7 --plan pro)")
+    shell.type(f"curl --silent --retry 30 --retry-delay 1 --retry-connrefused http://127.0.0.1:{port}/health")
+    await shell.until('"status":"ok"')
+    for command, heard in {
+        "python first.py $TOKEN": "market:update(.|\n)*RELIANCE",
+        "node first.mjs $TOKEN": r"^(RELIANCE|TCS) [\d.]+$",
+        upgrade.strip(): "market:update(.|\n)*RELIANCE",
+    }.items():
+        shell.forget()
+        shell.type(f"{command} & ")
+        await shell.until(heard)
+        shell.type("kill $!; wait $!; echo; echo all ended")
+        await shell.until("^all ended")
+
+
+async def test_every_line_about_http_is_answered_well(shell: Shell, tmp_path: Path) -> None:
+    """On a hub with the simulator; only the user of the example of administration is made up."""
+    port = str(free_port())
+    steps = [step for name in ("http.md", "notifications.md") for step in of_kind(name, "sh", tmp_path)]
+    steps.append(of_kind("alerts.md", "sh", tmp_path)[-1])
+    typed = "\n".join(steps).replace("localhost:8081", f"127.0.0.1:{port}")
+    shell.type(f"export PORT={port} RATE_LIMIT_MAX=1000; python -m hub > hub.log & echo $! > hub.pid")
+    shell.type('curl() { command curl --silent --retry 30 --retry-delay 1 --retry-connrefused "$@"; echo; }')
+    shell.type(f"{typed}\necho all told")
+    await shell.until("^all told")
+    begins = re.finditer(r'^\{"status"', shell.printed, re.MULTILINE)  # an answer may be several lines
+    answers = [json.JSONDecoder().raw_decode(shell.printed, begin.start())[0] for begin in begins]
+    assert len(answers) == typed.count("\ncurl ")
+    errors = [answer["error"] for answer in answers if answer["status"] == "error"]
+    assert [error["message"] for error in errors] == ["No such user"]
+
+
+async def test_outsiders_speak_through_redis_as_the_document_says(shell: Shell, tmp_path: Path, redis_url: str) -> None:
+    """Its channels are those of the example of namespaces; nothing of it is refused."""
+    namespaces = tmp_path / "namespaces.toml"
+    namespaces.write_text(of_kind("channels.md", "toml")[0], encoding="utf-8")
+    live, durable, dead = of_kind("redis.md", "sh", tmp_path)
+    shell.type(f'redis-cli() {{ command redis-cli -u {redis_url} "$@"; }}')
+    async with running(tmp_path, REDIS_URL=redis_url, NAMESPACES_FILE=str(namespaces)) as hub:
+        await until(lambda: hub.broker.connected)  # type: ignore[attr-defined]
+        async with hub.client() as client:
+            await client.subscribe("market:RELIANCE", "orders:user", "signals:generated")
+            shell.type(live)
+            await client.hear("market:update", price=2500.5)
+            await client.hear("orders:new", data={"order": "A1", "status": "open"})
+            shell.type(durable)
+            await client.hear("signals:new", offset=1)
+            await client.hear("orders:new", offset=1, data={"order": "A1", "status": "filled"})
+            shell.forget()
+            shell.type(f"{dead}echo all told")
+            await shell.until("^all told")
+    assert "reason" not in shell.printed
 
 
 def of_kind(name: str, kind: str, folder: Path | None = None, *ports: str) -> list[str]:

@@ -88,6 +88,7 @@ const SLEPT_MS = 5_000;
 const STEADY_MS = 10_000;
 const REFRESH_PAUSE_MS = 10_000;
 const MAX_PENDING = 1_000;
+const MAX_DEPTH = 100;
 const MAX_ITERATED = 10_000;
 const MAX_COMMAND_BYTES = 48_000;
 const MAX_COMMAND_CHANNELS = 500;
@@ -186,6 +187,8 @@ class Commands {
   constructor(send) {
     this.send = send;
     this.lastId = 0;
+    /** Why nothing is sent any more. @type {HubError | null} */
+    this.closed = null;
     /** @type {Map<number, { message: object, again: boolean, sent: boolean, resolve: (reply: Message) => void,
      *   reject: (error: HubError) => void, timer: ReturnType<typeof setTimeout> }>} */
     this.pending = new Map();
@@ -198,6 +201,7 @@ class Commands {
    * @returns {Promise<Message>}
    */
   ask(action, fields, { timeout = COMMAND_TIMEOUT_MS, again = true } = {}) {
+    if (this.closed !== null) return Promise.reject(this.closed);
     if (this.pending.size >= MAX_PENDING) {
       return Promise.reject(new HubError("OVERFLOW", `More than ${MAX_PENDING} commands wait for replies`));
     }
@@ -206,8 +210,20 @@ class Commands {
       const message = { action, id, ...fields };
       const late = new HubError("TIMEOUT", `No reply to ${action} within ${timeout / 1000} s`, { temporary: true });
       const timer = setTimeout(() => this.settle(id)?.reject(late), timeout);
-      this.pending.set(id, { message, again, sent: this.send(message), resolve, reject, timer });
+      this.pending.set(id, { message, again, sent: false, resolve, reject, timer });
+      this.post(id);
     });
+  }
+
+  /** @param {number} id  Fails alone where it can't be written, such as an object that holds itself. */
+  post(id) {
+    const waiting = this.pending.get(id);
+    if (waiting === undefined || waiting.sent) return;
+    try {
+      waiting.sent = this.send(waiting.message);
+    } catch (error) {
+      this.settle(id)?.reject(new HubError("BAD_REQUEST", String(error)));
+    }
   }
 
   /** @param {Message} message  @returns {boolean} whether it is a reply to one of these. */
@@ -231,9 +247,7 @@ class Commands {
 
   /** The connection stands: send what has waited. */
   live() {
-    for (const waiting of this.pending.values()) {
-      if (!waiting.sent) waiting.sent = this.send(waiting.message);
-    }
+    for (const id of this.pending.keys()) this.post(id);
   }
 
   /** The connection is gone. */
@@ -247,8 +261,13 @@ class Commands {
     }
   }
 
+  open() {
+    this.closed = null;
+  }
+
   /** @param {HubError} error  Nothing more will be answered. */
   close(error) {
+    this.closed = error;
     for (const id of [...this.pending.keys()]) this.settle(id)?.reject(error);
   }
 }
@@ -271,6 +290,68 @@ function errorOf(told, channel = null) {
  * @property {(message: Message, raw: string | ArrayBuffer) => void} take
  * @property {(error: HubError) => void} fault
  */
+
+/**
+ * Looks whether time passes: timers that come late, and what the browser tells of the page and the network.
+ *
+ * @typedef {object} Watcher
+ * @property {(slept: boolean) => unknown} tick  Once a second; `slept` where this one came late.
+ * @property {() => unknown} woke  The tab is looked at again, or was frozen and goes on.
+ * @property {() => unknown} [offline]
+ * @property {() => unknown} [online]
+ * @property {(gone: boolean) => unknown} [hidden]  The page is left, or else frozen.
+ * @property {() => unknown} [shown]  Neither any more.
+ */
+class Watch {
+  /** @param {Watcher} watcher */
+  constructor(watcher) {
+    this.watcher = watcher;
+    this.tickedAt = 0;
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    this.ticker = undefined;
+    /** @type {AbortController | null} */
+    this.listening = null;
+  }
+
+  start() {
+    if (this.listening !== null) return;
+    this.listening = new AbortController();
+    this.tickedAt = Date.now();
+    this.ticker = setInterval(() => this.tick(), TICK_MS);
+    const { watcher } = this;
+    const { document } = /** @type {{ document?: Document }} */ (globalThis);
+    this.hear(globalThis, "offline", () => watcher.offline?.());
+    this.hear(globalThis, "online", () => watcher.online?.());
+    this.hear(globalThis, "pagehide", () => watcher.hidden?.(true));
+    this.hear(globalThis, "pageshow", () => this.back());
+    this.hear(document, "freeze", () => watcher.hidden?.(false));
+    this.hear(document, "resume", () => this.back());
+    this.hear(document, "visibilitychange", () => !document?.hidden && watcher.woke());
+  }
+
+  /** @param {Partial<EventTarget> | undefined} target  @param {string} event  @param {() => unknown} listener */
+  hear(target, event, listener) {
+    target?.addEventListener?.(event, listener, { signal: this.listening?.signal });
+  }
+
+  stop() {
+    clearInterval(this.ticker);
+    this.listening?.abort();
+    this.listening = null;
+  }
+
+  tick() {
+    const now = Date.now();
+    const slept = now - this.tickedAt > SLEPT_MS;
+    this.tickedAt = now;
+    this.watcher.tick(slept);
+  }
+
+  back() {
+    this.watcher.shown?.();
+    this.watcher.woke();
+  }
+}
 
 /** A connection that comes back: token, socket, backoff, and the watch over whether the other end still lives. */
 class Line {
@@ -301,17 +382,18 @@ class Line {
     this.heartbeat = 25_000;
     this.heardAt = 0;
     this.liveSince = 0;
-    this.tickedAt = 0;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.retryTimer = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.deadline = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.refreshTimer = undefined;
-    /** @type {ReturnType<typeof setInterval> | undefined} */
-    this.ticker = undefined;
-    /** @type {AbortController | null} */
-    this.watching = null;
+    this.watch = new Watch({
+      tick: (slept) => this.tick(slept),
+      woke: () => Date.now() - this.heardAt > SLEPT_MS && this.probe(),
+      offline: () => this.wentOffline(),
+      online: () => this.cameOnline(),
+    });
   }
 
   get live() {
@@ -320,7 +402,8 @@ class Line {
 
   /** Connect now, whatever the state: a present socket is replaced. */
   start() {
-    this.watch();
+    this.watch.start();
+    this.commands.open();
     this.backoff.reset();
     this.drop(1000, "a new connection was asked for");
     void this.open();
@@ -328,7 +411,7 @@ class Line {
 
   /** @param {number | null} code  @param {string} reason  For good, until `start`. */
   close(code, reason) {
-    this.unwatch();
+    this.watch.stop();
     this.drop(code, reason);
     this.enter("closed", null, code, reason);
     this.commands.close(new HubError("CLOSED", reason || "The hub is closed", { closeCode: code }));
@@ -453,7 +536,8 @@ class Line {
 
   /** @param {object} message */
   write(message) {
-    this.socket?.send(JSON.stringify(message));
+    const { socket } = this;
+    socket?.send(socket.protocol === "msgpack" ? encodePacked(message) : JSON.stringify(message));
   }
 
   /** @param {string | ArrayBuffer} raw */
@@ -478,6 +562,9 @@ class Line {
         return;
       case "token_expiring":
         this.expiring(message.expires_in * 1000);
+        return;
+      case "pong":
+        this.commands.take(message);
         return;
       case "shutdown":
         this.comeBackAfter = message.reconnect_after * 1000;
@@ -522,38 +609,14 @@ class Line {
 
   // -- watching
 
-  watch() {
-    if (this.watching !== null) return;
-    this.watching = new AbortController();
-    const { signal } = this.watching;
-    this.tickedAt = Date.now();
-    this.ticker = setInterval(() => this.tick(), TICK_MS);
-    const { window, document } = /** @type {{ window?: Window, document?: Document }} */ (globalThis);
-    window?.addEventListener?.("offline", () => this.wentOffline(), { signal });
-    window?.addEventListener?.("online", () => this.cameOnline(), { signal });
-    window?.addEventListener?.("pageshow", (event) => event.persisted && this.probe(), { signal });
-    document?.addEventListener?.("resume", () => this.probe(), { signal });
-    document?.addEventListener?.(
-      "visibilitychange",
-      () => !document.hidden && Date.now() - this.heardAt > SLEPT_MS && this.probe(),
-      { signal },
-    );
+  isSilent() {
+    return this.live && Date.now() - this.heardAt > 2 * this.heartbeat + Math.max(2000, this.heartbeat / 5);
   }
 
-  unwatch() {
-    clearInterval(this.ticker);
-    this.watching?.abort();
-    this.watching = null;
-  }
-
-  /** A timer that comes late means that the tab slept; a line on which nothing comes for two heartbeats is dead. */
-  tick() {
-    const now = Date.now();
-    const slept = now - this.tickedAt > SLEPT_MS;
-    this.tickedAt = now;
-    const silent = now - this.heardAt > 2 * this.heartbeat + Math.max(2000, this.heartbeat / 5);
+  /** @param {boolean} slept */
+  tick(slept) {
     if (slept) this.probe();
-    else if (this.live && silent) this.lost(1006, "nothing was heard for two heartbeats");
+    else if (this.isSilent()) this.lost(1006, "nothing was heard for two heartbeats");
   }
 
   /** Ask for any sign of life, and soon. Where the line waits for its next attempt, that comes now. */
@@ -594,9 +657,232 @@ function tokenFault(error) {
 
 /** @param {string | ArrayBuffer} raw  @returns {Message} */
 function decode(raw) {
-  const message = JSON.parse(/** @type {string} */ (raw));
+  const message = typeof raw === "string" ? JSON.parse(raw) : decodePacked(raw);
   if (typeof message?.type !== "string") throw new TypeError("no message with a type");
   return message;
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** Reads MessagePack as the hub writes it; see https://github.com/msgpack/msgpack/blob/master/spec.md. */
+class PackedReader {
+  /** @param {ArrayBuffer} buffer */
+  constructor(buffer) {
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.at = 0;
+    this.depth = 0;
+  }
+
+  /** @param {number} count  Step over so many bytes, which must be there; answers where they begin. */
+  skip(count) {
+    const start = this.at;
+    if (count > this.bytes.length - start) throw new RangeError("the frame ends within a value");
+    this.at = start + count;
+    return start;
+  }
+
+  /** @returns {any} */
+  value() {
+    const tag = this.view.getUint8(this.skip(1));
+    if (tag < 0x80) return tag;
+    if (tag < 0x90) return this.map(tag & 0x0f);
+    if (tag < 0xa0) return this.array(tag & 0x0f);
+    if (tag < 0xc0) return this.text(tag & 0x1f);
+    if (tag >= 0xe0) return tag - 0x100;
+    const { view } = this;
+    switch (tag) {
+      case 0xc0: return null;
+      case 0xc2: return false;
+      case 0xc3: return true;
+      case 0xc4: return this.binary(view.getUint8(this.skip(1)));
+      case 0xc5: return this.binary(view.getUint16(this.skip(2)));
+      case 0xc6: return this.binary(view.getUint32(this.skip(4)));
+      case 0xca: return view.getFloat32(this.skip(4));
+      case 0xcb: return view.getFloat64(this.skip(8));
+      case 0xcc: return view.getUint8(this.skip(1));
+      case 0xcd: return view.getUint16(this.skip(2));
+      case 0xce: return view.getUint32(this.skip(4));
+      case 0xcf: return Number(view.getBigUint64(this.skip(8)));
+      case 0xd0: return view.getInt8(this.skip(1));
+      case 0xd1: return view.getInt16(this.skip(2));
+      case 0xd2: return view.getInt32(this.skip(4));
+      case 0xd3: return Number(view.getBigInt64(this.skip(8)));
+      case 0xd9: return this.text(view.getUint8(this.skip(1)));
+      case 0xda: return this.text(view.getUint16(this.skip(2)));
+      case 0xdb: return this.text(view.getUint32(this.skip(4)));
+      case 0xdc: return this.array(view.getUint16(this.skip(2)));
+      case 0xdd: return this.array(view.getUint32(this.skip(4)));
+      case 0xde: return this.map(view.getUint16(this.skip(2)));
+      case 0xdf: return this.map(view.getUint32(this.skip(4)));
+      default: throw new RangeError(`no value begins with 0x${tag.toString(16)} here`);
+    }
+  }
+
+  /** @param {number} size */
+  binary(size) {
+    const start = this.skip(size);
+    return this.bytes.slice(start, start + size);
+  }
+
+  /** @param {number} size */
+  text(size) {
+    const { bytes } = this;
+    const start = this.skip(size);
+    if (size > 32) return utf8.decode(bytes.subarray(start, this.at));
+    let text = "";
+    for (let at = start; at < this.at; at += 1) {
+      const byte = /** @type {number} */ (bytes[at]);
+      if (byte > 0x7f) return utf8.decode(bytes.subarray(start, this.at));
+      text += String.fromCharCode(byte);
+    }
+    return text;
+  }
+
+  /** @param {number} left  How many values the next level has at least; each has a byte or more. */
+  enter(left) {
+    if (left > this.bytes.length - this.at) throw new RangeError("the frame ends within a value");
+    if (++this.depth > MAX_DEPTH) throw new RangeError(`more than ${MAX_DEPTH} levels`);
+  }
+
+  /** @param {number} size */
+  array(size) {
+    this.enter(size);
+    const items = new Array(size);
+    for (let place = 0; place < size; place += 1) items[place] = this.value();
+    this.depth -= 1;
+    return items;
+  }
+
+  /** @param {number} size */
+  map(size) {
+    this.enter(2 * size);
+    /** @type {{ [name: string]: any }} */
+    const map = {};
+    for (let place = 0; place < size; place += 1) {
+      const name = String(this.value());
+      const value = this.value();
+      if (name === "__proto__") Object.defineProperty(map, name, { value, enumerable: true, configurable: true });
+      else map[name] = value;
+    }
+    this.depth -= 1;
+    return map;
+  }
+}
+
+/** @param {ArrayBuffer} buffer  One MessagePack value. Throws RangeError or TypeError for what is none. @returns {any} */
+export function decodePacked(buffer) {
+  const reader = new PackedReader(buffer);
+  const value = reader.value();
+  if (reader.at < reader.bytes.length) throw new RangeError("the frame goes on after its value");
+  return value;
+}
+
+/** Writes what JSON can say as MessagePack, with JSON's idea of what an object holds. */
+class PackedWriter {
+  constructor() {
+    this.bytes = new Uint8Array(256);
+    this.view = new DataView(this.bytes.buffer);
+    this.at = 0;
+    this.depth = 0;
+  }
+
+  /** @param {number} count  Room for so many bytes; answers where it begins. */
+  room(count) {
+    const start = this.at;
+    this.at += count;
+    if (this.at > this.bytes.length) {
+      const larger = new Uint8Array(Math.max(this.at, 2 * this.bytes.length));
+      larger.set(this.bytes);
+      this.bytes = larger;
+      this.view = new DataView(larger.buffer);
+    }
+    return start;
+  }
+
+  /** @param {any} value */
+  value(value) {
+    const plain = typeof value?.toJSON === "function" ? value.toJSON() : value;
+    if (plain === null || plain === undefined) this.tag(0xc0);
+    else if (typeof plain === "boolean") this.tag(plain ? 0xc3 : 0xc2);
+    else if (typeof plain === "number") this.number(plain);
+    else if (typeof plain === "string") this.text(plain);
+    else if (Array.isArray(plain)) this.array(plain);
+    else if (typeof plain === "object") this.map(plain);
+    else throw new TypeError(`a ${typeof plain} can't be sent`);
+  }
+
+  /** @param {number} tag */
+  tag(tag) {
+    const at = this.room(1); // may replace the view
+    this.view.setUint8(at, tag);
+  }
+
+  /** @param {number} value */
+  number(value) {
+    const integer = Number.isInteger(value) && !Object.is(value, -0) && value >= -0x80000000 && value <= 0xffffffff;
+    if (integer && value >= -32 && value < 0x80) this.tag(value & 0xff);
+    else this.wide(integer ? (value < 0 ? 0xd2 : 0xce) : 0xcb, value);
+  }
+
+  /** @param {0xcb | 0xce | 0xd2} tag  @param {number} value */
+  wide(tag, value) {
+    this.tag(tag);
+    const at = this.room(tag === 0xcb ? 8 : 4);
+    if (tag === 0xcb) this.view.setFloat64(at, value);
+    else if (tag === 0xce) this.view.setUint32(at, value);
+    else this.view.setInt32(at, value);
+  }
+
+  /** @param {number} size  @param {number} short  @param {number} most  @param {number} long  The head of what has a size. */
+  head(size, short, most, long) {
+    if (size <= most) {
+      this.tag(short | size);
+      return;
+    }
+    this.tag(long);
+    const at = this.room(4);
+    this.view.setUint32(at, size);
+  }
+
+  /** @param {string} text */
+  text(text) {
+    const bytes = new TextEncoder().encode(text);
+    this.head(bytes.length, 0xa0, 31, 0xdb);
+    const at = this.room(bytes.length);
+    this.bytes.set(bytes, at);
+  }
+
+  deeper() {
+    if (++this.depth > MAX_DEPTH) throw new RangeError(`more than ${MAX_DEPTH} levels`);
+  }
+
+  /** @param {any[]} items */
+  array(items) {
+    this.deeper();
+    this.head(items.length, 0x90, 15, 0xdd);
+    for (const item of items) this.value(item);
+    this.depth -= 1;
+  }
+
+  /** @param {{ [name: string]: any }} map */
+  map(map) {
+    this.deeper();
+    const names = Object.keys(map).filter((name) => map[name] !== undefined);
+    this.head(names.length, 0x80, 15, 0xdf);
+    for (const name of names) {
+      this.text(name);
+      this.value(map[name]);
+    }
+    this.depth -= 1;
+  }
+}
+
+/** @param {unknown} value  @returns {Uint8Array<ArrayBuffer>} */
+export function encodePacked(value) {
+  const writer = new PackedWriter();
+  writer.value(value);
+  return writer.bytes.slice(0, writer.at);
 }
 
 // -- updates ----------------------------------------------------------------------------------------------------------
@@ -672,28 +958,31 @@ class Entry {
     this.position = position;
     /** Up to here, messages were missed and come one by one. */
     this.replayed = -1;
+    /** Why it is not on. @type {HubError | null} */
+    this.error = null;
   }
 
-  /** @param {Granted} granted */
-  granted(granted) {
-    void granted;
-  }
+  /** @param {Granted} _granted */
+  granted(_granted) {}
 
   /** @param {HubError} error */
   refused(error) {
-    void error;
+    this.error = error;
   }
 
-  /** @param {Ended} ended */
-  ended(ended) {
-    void ended;
+  /** @param {Ended} _ended */
+  ended(_ended) {}
+
+  /** @param {any} _value  @param {Update} _update  The newest value of a channel. */
+  take(_value, _update) {}
+
+  /** @param {any} value  @param {Update} update  The newest value, for this entry alone. */
+  takeSnapshot(value, update) {
+    this.take(value, update);
   }
 
-  /** @param {any} value  @param {Update} update  The newest value of a channel. */
-  take(value, update) {
-    void value;
-    void update;
-  }
+  /** @param {Message} _message  @param {boolean} _recovered */
+  logged(_message, _recovered) {}
 
   /** @param {Message} message  One of a log; those that it has already, or that come before their turn, are left out. */
   takeLogged(message) {
@@ -704,12 +993,6 @@ class Entry {
       this.position.offset = offset;
     }
     this.logged(message, offset !== undefined && offset <= this.replayed);
-  }
-
-  /** @param {Message} message  @param {boolean} recovered */
-  logged(message, recovered) {
-    void message;
-    void recovered;
   }
 }
 
@@ -727,7 +1010,10 @@ class Wire {
     this.asked = null;
     /** The options that the server was asked for last. */
     this.key = "";
-    this.deltas = true;
+    /** How often it comes, at most. */
+    this.frequency = 0;
+    /** Whether what comes may be deltas; after a change of options, until the snapshot. */
+    this.deltas = false;
     /** @type {any} */
     this.value = undefined;
     this.type = "";
@@ -754,6 +1040,7 @@ class Wire {
   /** The options of a subscribe; the server refuses some where they make no sense. */
   options() {
     const wish = this.wish();
+    this.frequency = wish.frequency;
     return {
       ...(wish.mode !== "full" && this.name.startsWith("market:") && { mode: wish.mode }),
       ...(wish.frequency !== Infinity && { max_frequency: wish.frequency }),
@@ -784,7 +1071,7 @@ class Wire {
   join(entry) {
     entry.position = this.head && { ...this.head };
     this.grant(entry, null);
-    if (this.value !== undefined) entry.take(this.value, this.update(null, true, 0));
+    if (this.value !== undefined) entry.takeSnapshot(this.value, this.update(null, true, 0));
   }
 
   /** The server has answered for a log channel. @param {boolean} recovered  @param {Position | null} since */
@@ -867,11 +1154,8 @@ class Wires {
     this.backoff = new Backoff({ min: 1000, max: 30_000 });
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
-  }
-
-  /** @param {string} name */
-  find(name) {
-    return this.byName.get(this.canonical.get(name) ?? name);
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.lateTimer = undefined;
   }
 
   /** @param {Entry} entry */
@@ -908,29 +1192,45 @@ class Wires {
   down() {
     this.isLive = false;
     clearTimeout(this.timer);
-    this.timer = undefined;
+    clearTimeout(this.lateTimer);
+    this.timer = this.lateTimer = undefined;
     for (const wire of this.byName.values()) wire.down();
   }
 
-  /** Ask again for what was refused or ended, where `chosen` says so. @param {(entry: Entry) => boolean} chosen */
+  /** Ask for what is not on, of refused or ended entries for the `chosen` ones. @param {(entry: Entry) => boolean} chosen */
   retry(chosen) {
     for (const wire of this.byName.values()) {
+      let found = !wire.on && wire.asked === null;
       for (const entry of wire.entries) {
-        if ((entry.state === "failed" || entry.state === "ended") && chosen(entry)) entry.state = "waiting";
+        if (entry.state === "on" || entry.state === "waiting" || !chosen(entry)) continue;
+        entry.state = "waiting";
+        found = true;
       }
-      this.touch(wire);
+      if (found) this.touch(wire);
     }
   }
 
-  /** The same, after a while. */
+  /** The same for what has failed for a while only, after a while. */
   retryLater() {
     this.timer ??= setTimeout(() => {
       this.timer = undefined;
-      for (const wire of this.byName.values()) {
-        if (wire.asked !== null && Date.now() - wire.asked.at >= COMMAND_TIMEOUT_MS) wire.asked = null;
-      }
-      this.retry((entry) => entry instanceof SubscriptionEntry && entry.error?.temporary === true);
+      this.retry((entry) => entry.error?.temporary === true);
     }, this.backoff.next());
+  }
+
+  /** Ask again where no reply came. */
+  retryLate() {
+    this.lateTimer ??= setTimeout(() => {
+      this.lateTimer = undefined;
+      for (const wire of this.byName.values()) {
+        if (wire.asked === null) continue;
+        if (Date.now() - wire.asked.at < COMMAND_TIMEOUT_MS) this.retryLate();
+        else {
+          wire.asked = null;
+          this.touch(wire);
+        }
+      }
+    }, COMMAND_TIMEOUT_MS);
   }
 
   // -- asking
@@ -984,12 +1284,12 @@ class Wires {
       if (position !== null) recover[wire.name] = position;
       wire.asked = { id, at: Date.now(), position };
       wire.key = key;
-      wire.deltas ||= key.includes('"delta"');
+      wire.deltas = key.includes('"delta"') || (wire.on && wire.deltas);
     }
     const channels = wires.map((wire) => wire.name);
     const since = Object.keys(recover).length > 0 && { recover };
     this.send({ action: "subscribe", id, channels, ...JSON.parse(key), ...since });
-    this.retryLater();
+    this.retryLate();
   }
 
   // -- hearing
@@ -1025,7 +1325,7 @@ class Wires {
     if (wire === null) return;
     wire.on = true;
     wire.delay = fact.delay ?? null;
-    if (fact.epoch === undefined) {
+    if (fact.epoch == null) {
       for (const entry of wire.entries) if (entry.state === "waiting") wire.grant(entry, null);
       return;
     }
@@ -1090,7 +1390,7 @@ class Wires {
     if (wire === undefined) return;
     wire.down();
     if (code >= 2500) {
-      this.touch(wire);
+      this.retryLater();
       return;
     }
     for (const entry of [...wire.entries]) {
@@ -1132,8 +1432,6 @@ class SubscriptionEntry extends Entry {
   constructor(subscription, requested, wish, position) {
     super(requested, wish, position);
     this.subscription = subscription;
-    /** @type {HubError | null} */
-    this.error = null;
     /** @type {any} */
     this.value = undefined;
     this.period = 1000 / wish.frequency;
@@ -1171,7 +1469,7 @@ class SubscriptionEntry extends Entry {
   /** @override @param {any} value  @param {Update} update */
   take(value, update) {
     this.value = value;
-    if (this.period > 0 && this.wire?.wish().frequency !== this.wish.frequency) this.pace(update);
+    if (this.period > 0 && this.wire?.frequency !== this.wish.frequency) this.pace(update);
     else this.subscription.deliver(value, update, true);
   }
 
@@ -1446,6 +1744,414 @@ function iterated(value, update, missed) {
   return { channel, value, type, snapshot, missed: update.missed + missed, offset, changed, recovered };
 }
 
+// -- one socket for many tabs -----------------------------------------------------------------------------------------
+//
+// Every tab stands in line for one Web Lock. Who holds it keeps the Switchboard: a Line, and Wires whose entries are the
+// other tabs' wishes. Tabs speak the hub's own protocol with it over a BroadcastChannel, so that for a tab a new holder
+// is nothing but a new connection: it subscribes again, and recovers from the positions that it knows itself.
+
+/**
+ * @typedef {{ tab: string, kind: "join" | "leave" | "restart" } | { tab: string, kind: "say", message: Message }} TabSays
+ * @typedef {string | ArrayBuffer | { to: string, message: Message }} Relayed  A frame for all, or a message for one tab.
+ * @typedef {{ holder: string, kind: "state", state: State, welcome: Message | null }
+ *   | { holder: string, kind: "batch", items: Relayed[] }} HolderSays
+ */
+
+/** What one tab wants of one channel. */
+class SeatEntry extends Entry {
+  /** @param {Seat} seat  @param {string} id  @param {string} requested  @param {Message} asked */
+  constructor(seat, id, requested, asked) {
+    const { mode = "full", max_frequency: frequency = Infinity, indicators = [], recover = {} } = asked;
+    super(requested, { mode, frequency, delta: true, indicators }, recover[requested] ?? null);
+    this.seat = seat;
+    this.id = id;
+  }
+
+  /** @override @param {Granted} granted */
+  granted(granted) {
+    this.seat.say({ type: "subscribed", id: this.id, subscribed: [granted], failed: [] });
+  }
+
+  /** @override @param {HubError} error */
+  refused({ code, message, temporary }) {
+    const failed = { channel: this.requested, code, message, temporary };
+    this.seat.remove(this);
+    this.seat.say({ type: "subscribed", id: this.id, subscribed: [], failed: [failed] });
+  }
+
+  /** @override @param {any} value  @param {Update} update */
+  takeSnapshot(value, { channel, type }) {
+    const flat = value.channel === channel && value.symbol !== undefined;
+    this.seat.say(flat ? { ...value, snapshot: true } : { type, channel, snapshot: true, data: value });
+  }
+}
+
+/** One tab, as the holder of the socket knows it. */
+class Seat {
+  /** @param {Switchboard} board  @param {string} tab */
+  constructor(board, tab) {
+    this.board = board;
+    this.tab = tab;
+    /** @type {Map<string, SeatEntry>} */
+    this.entries = new Map();
+    this.gone = new AbortController();
+  }
+
+  /** @param {Message} message */
+  say(message) {
+    this.board.relay({ to: this.tab, message });
+  }
+
+  /** @param {Message} message  A command. */
+  obey(message) {
+    const { action, id, ...fields } = message;
+    if (action === "subscribe") {
+      for (const name of message.channels) this.add(new SeatEntry(this, id, name, message));
+    } else if (action === "unsubscribe") {
+      for (const entry of [...this.entries.values()]) {
+        if (message.channels.includes(entry.wire?.name ?? entry.requested)) this.remove(entry);
+      }
+    } else {
+      void this.forward(action, id, fields);
+    }
+  }
+
+  /** @param {string} action  @param {number} id  @param {object} fields */
+  async forward(action, id, fields) {
+    const { line } = this.board;
+    try {
+      if (action === "refresh") await line.refresh();
+      const again = action !== "publish";
+      const reply = action === "refresh" ? { type: "refreshed" } : await line.commands.ask(action, fields, { again });
+      this.say({ ...reply, id });
+    } catch (error) {
+      const { code, message, temporary } = tokenFault(error);
+      this.say({ type: "error", id, code, message, temporary });
+    }
+  }
+
+  /** @param {SeatEntry} entry */
+  add(entry) {
+    const before = this.entries.get(entry.requested);
+    if (before !== undefined) this.remove(before);
+    this.entries.set(entry.requested, entry);
+    this.board.wires.add(entry);
+  }
+
+  /** @param {SeatEntry} entry */
+  remove(entry) {
+    this.entries.delete(entry.requested);
+    this.board.wires.remove(entry);
+  }
+
+  clear() {
+    for (const entry of [...this.entries.values()]) this.remove(entry);
+  }
+}
+
+/** The socket of all tabs, in the one that holds the lock. */
+class Switchboard {
+  /** @param {string} name  @param {string} url  @param {ConnectOptions} options */
+  constructor(name, url, options) {
+    this.name = name;
+    this.id = crypto.randomUUID();
+    this.post = new BroadcastChannel(name);
+    this.post.onmessage = ({ data }) => data.tab !== undefined && this.hear(data);
+    /** @type {Map<string, Seat>} */
+    this.seats = new Map();
+    /** @type {Message | null} */
+    this.welcome = null;
+    /** @type {Relayed[]} */
+    this.batch = [];
+    this.turn = new MessageChannel(); // a turn of the loop that hidden tabs get at once, unlike a timer's
+    this.turn.port1.onmessage = () => this.flush();
+    this.line = new Line(url, options, {
+      changed: (state) => state.state !== "live" && this.tell(),
+      live: (welcome) => this.live(welcome),
+      down: () => this.down(),
+      take: (message, raw) => this.take(message, raw),
+      fault: ({ code, message, temporary }) => this.relay(JSON.stringify({ type: "error", code, message, temporary })),
+    });
+    this.wires = new Wires((message) => this.line.send(message));
+    this.line.start();
+  }
+
+  close() {
+    this.line.close(1000, "");
+    this.post.close();
+    this.turn.port1.close();
+    for (const seat of this.seats.values()) seat.gone.abort();
+  }
+
+  // -- what the server says
+
+  /** @param {Message} welcome */
+  live(welcome) {
+    this.welcome = welcome;
+    this.tell();
+    this.wires.live();
+  }
+
+  /** The tabs will ask again, from where they are. */
+  down() {
+    this.welcome = null;
+    this.wires.down();
+    for (const seat of this.seats.values()) seat.clear();
+  }
+
+  /** @param {Message} message  @param {string | ArrayBuffer} raw */
+  take(message, raw) {
+    if (message.type === "unsubscribed" && message.id === undefined) this.ended(message.channel);
+    else this.wires.take(message);
+    if (message.id === undefined) this.relay(raw);
+  }
+
+  /** @param {string} channel */
+  ended(channel) {
+    this.wires.byName.get(channel)?.down();
+    for (const seat of this.seats.values()) {
+      for (const entry of [...seat.entries.values()]) if (entry.wire?.name === channel) seat.remove(entry);
+    }
+  }
+
+  // -- what tabs hear
+
+  /** @param {Relayed} item */
+  relay(item) {
+    if (this.batch.length === 0) this.turn.port2.postMessage(null);
+    this.batch.push(item);
+  }
+
+  flush() {
+    if (this.batch.length === 0) return;
+    this.post.postMessage({ holder: this.id, kind: "batch", items: this.batch });
+    this.batch = [];
+  }
+
+  tell() {
+    this.flush();
+    this.post.postMessage({ holder: this.id, kind: "state", state: this.line.state, welcome: this.welcome });
+  }
+
+  // -- what tabs say
+
+  /** @param {TabSays} said */
+  hear(said) {
+    const seat = this.seats.get(said.tab) ?? this.seat(said.tab);
+    if (said.kind === "say") seat.obey(said.message);
+    else if (said.kind === "leave") this.leave(seat);
+    else if (said.kind === "restart") this.line.start();
+    else this.tell();
+  }
+
+  /** @param {string} tab */
+  seat(tab) {
+    const seat = new Seat(this, tab);
+    this.seats.set(tab, seat);
+    // Each tab holds a lock of its own while it lives: whoever gets that lock knows that the tab is gone.
+    const { signal } = seat.gone;
+    navigator.locks.request(`${this.name} ${tab}`, { signal }, () => this.leave(seat)).catch(() => undefined);
+    return seat;
+  }
+
+  /** @param {Seat} seat */
+  leave(seat) {
+    seat.clear();
+    seat.gone.abort();
+    this.seats.delete(seat.tab);
+  }
+}
+
+/** A tab's way to the socket that all tabs share: to its owner, the same as a Line. */
+class SharedLine {
+  /** @param {string} url  @param {ConnectOptions} options  @param {LineOwner} owner */
+  constructor(url, options, owner) {
+    this.url = url;
+    this.options = options;
+    this.owner = owner;
+    this.name = `tickhub ${options.share} ${options.format ?? "json"} ${url}`;
+    this.tab = crypto.randomUUID();
+    this.commands = new Commands((message) => this.send(message));
+    /** @type {State} */
+    this.state = { state: "connecting", attempt: 0, retryAt: null, code: null, reason: "" };
+    /** @type {BroadcastChannel | null} */
+    this.post = null;
+    /** @type {string | null} */
+    this.holder = null;
+    /** @type {string | null} */
+    this.client = null;
+    this.heartbeat = 25_000;
+    this.heardAt = 0;
+    this.watch = new Watch({
+      tick: (slept) => (slept || this.isSilent()) && this.probe(),
+      woke: () => this.probe(),
+      hidden: (gone) => this.hidden(gone),
+      shown: () => this.join(),
+    });
+    /** Ends what waits for or holds a lock; null while this tab takes no part. @type {AbortController | null} */
+    this.leaving = null;
+    /** @type {Switchboard | null} */
+    this.board = null;
+  }
+
+  get live() {
+    return this.state.state === "live";
+  }
+
+  start() {
+    this.watch.start();
+    if (this.leaving === null) this.join();
+    else this.tell({ kind: "restart" });
+  }
+
+  /** @param {number | null} code  @param {string} reason  Leaves the other tabs their socket. */
+  close(code, reason) {
+    this.watch.stop();
+    this.part();
+    this.follow({ ...this.state, state: "closed", retryAt: null, code, reason }, null);
+  }
+
+  async refresh() {
+    await this.commands.ask("refresh");
+  }
+
+  /** @param {object} message  @returns {boolean} */
+  send(message) {
+    if (this.live) this.tell({ kind: "say", message });
+    return this.live;
+  }
+
+  /** @param {{ kind: string, message?: object }} said */
+  tell(said) {
+    this.post?.postMessage({ tab: this.tab, ...said });
+  }
+
+  // -- coming and going
+
+  join() {
+    if (this.leaving !== null) return;
+    this.leaving = new AbortController();
+    const { signal } = this.leaving;
+    this.heardAt = Date.now();
+    // The tab says nothing before it holds its own lock, by which the others see that it lives.
+    this.hold(signal, `${this.name} ${this.tab}`, { signal }, () => {
+      this.post = new BroadcastChannel(this.name);
+      this.post.onmessage = ({ data }) => data.holder !== undefined && this.hear(data);
+      this.tell({ kind: "join" });
+      this.stand(signal, false);
+    });
+  }
+
+  /** Stand in line for the socket, or take it from a tab that doesn't answer. @param {AbortSignal} signal  @param {boolean} steal */
+  stand(signal, steal) {
+    this.hold(signal, this.name, steal ? { steal } : { signal }, () => {
+      this.board = new Switchboard(this.name, this.url, this.options);
+    });
+  }
+
+  /** @param {AbortSignal} signal  @param {string} name  @param {LockOptions} options  @param {() => void} held */
+  hold(signal, name, options, held) {
+    const holding = async () => {
+      if (signal.aborted) return;
+      held();
+      await aborted(signal);
+    };
+    navigator.locks.request(name, options, holding).catch(() => {
+      if (signal.aborted) return;
+      this.stepDown(); // another tab has taken it, as this one did not answer
+      this.stand(signal, false);
+    });
+  }
+
+  stepDown() {
+    this.board?.close();
+    this.board = null;
+  }
+
+  /** Leave what is shared to the others, at once. */
+  part() {
+    this.tell({ kind: "leave" });
+    this.stepDown();
+    this.leaving?.abort();
+    this.post?.close();
+    this.leaving = this.post = this.holder = null;
+  }
+
+  /** A frozen tab may keep its seat, but not the socket. @param {boolean} gone */
+  hidden(gone) {
+    if (!gone && this.board === null) return;
+    this.part();
+    this.follow({ ...this.state, state: "connecting", retryAt: null }, null);
+  }
+
+  // -- what the holder says
+
+  /** @param {HolderSays} said */
+  hear(said) {
+    this.heardAt = Date.now();
+    if (said.holder !== this.holder) {
+      this.follow({ ...this.state, state: "connecting", retryAt: null }, null);
+      this.holder = said.holder;
+      this.tell({ kind: "join" });
+    }
+    if (said.kind === "state") this.follow(said.state, said.welcome);
+    else for (const item of said.items) this.take(item);
+  }
+
+  /** @param {State} state  @param {Message | null} welcome */
+  follow(state, welcome) {
+    const client = welcome?.client ?? null;
+    if (this.live && client === this.client) return;
+    const wasLive = this.live;
+    this.client = client;
+    this.state = state;
+    if (wasLive) {
+      this.commands.down();
+      this.owner.down();
+    }
+    this.owner.changed(state);
+    if (state.state !== "closed") this.commands.open();
+    else {
+      this.commands.close(new HubError("CLOSED", state.reason || "The hub is closed", { closeCode: state.code }));
+    }
+    if (welcome === null) return;
+    this.heartbeat = welcome.heartbeat * 1000;
+    this.commands.live();
+    this.owner.live(welcome);
+  }
+
+  /** @param {Relayed} item */
+  take(item) {
+    if (!this.live) return;
+    if (typeof item === "string" || item instanceof ArrayBuffer) this.owner.take(decode(item), item);
+    else if (item.to === this.tab && !this.commands.take(item.message)) this.owner.take(item.message, "");
+  }
+
+  // -- whether the holder still answers
+
+  isSilent() {
+    return this.board === null && Date.now() - this.heardAt > 2 * this.heartbeat + SLEPT_MS + CONNECT_TIMEOUT_MS;
+  }
+
+  probe() {
+    if (this.board !== null || this.post === null || this.leaving === null) return;
+    const asked = Date.now();
+    const { signal } = this.leaving;
+    this.tell({ kind: "join" });
+    setTimeout(() => {
+      if (this.heardAt < asked && !signal.aborted && this.board === null) this.stand(signal, true);
+    }, PROBE_TIMEOUT_MS);
+  }
+}
+
+/** @param {AbortSignal} signal  @returns {Promise<void>} */
+function aborted(signal) {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
 // -- the hub ----------------------------------------------------------------------------------------------------------
 
 /** A connection to a hub, for as long as you want it. Made by `connect`. */
@@ -1454,12 +2160,14 @@ export class Hub {
   #emitter = new Emitter();
   /** @type {Set<Subscription>} */
   #subscriptions = new Set();
+  #shared;
   #line;
   #wires;
 
   /** @param {string | URL} url  @param {ConnectOptions} options */
   constructor(url, options) {
-    this.#line = new Line(socketUrl(url), options, {
+    this.#shared = Boolean(options.share && globalThis.navigator?.locks && globalThis.BroadcastChannel);
+    this.#line = new (this.#shared ? SharedLine : Line)(socketUrl(url), options, {
       changed: (state) => this.#changed(state),
       live: (welcome) => this.#live(welcome),
       down: () => this.#wires.down(),
@@ -1500,7 +2208,8 @@ export class Hub {
    */
   subscribe(channels, options = {}, listener = undefined) {
     if (typeof options === "function") return this.subscribe(channels, {}, options);
-    const subscription = new Subscription(this.#wires, options, (one) => this.#subscriptions.delete(one));
+    const travelling = this.#shared ? { ...options, delta: true } : options; // tabs share the frames as they come
+    const subscription = new Subscription(this.#wires, travelling, (one) => this.#subscriptions.delete(one));
     subscription.add(channels);
     if (listener !== undefined) subscription.on("update", listener);
     this.#subscriptions.add(subscription);

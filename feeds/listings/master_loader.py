@@ -9,6 +9,7 @@ import logging
 import random
 import time as clocks
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, date, datetime, time, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -31,6 +32,12 @@ Fetch = Callable[[str], Awaitable[tuple[bytes, Mapping[str, str]]]]
 OnListings = Callable[[Sequence[Listing]], Awaitable[None]]
 """Takes what the broker lists from now on."""
 
+Tell = Callable[[int, int, str], None]
+"""Hears how much of how much is done, 0 where nobody counts, and what goes on."""
+
+Watch = Callable[[str], AbstractContextManager[Tell]]
+"""Shows somebody that work of this name goes on in the block."""
+
 REFRESH_AT = time(8, 35)
 """Kite makes its list at about 08:30; the pre-open begins at 09:00."""
 FETCH_TIMEOUT_S: Seconds = 120.0
@@ -43,6 +50,10 @@ SPREAD_S: Seconds = 120.0
 
 _LONGEST_BREAK_DAYS = 30
 _log = logging.getLogger("tickhub.feeds.listings.master_loader")
+
+
+def _unwatched(_: str) -> AbstractContextManager[Tell]:
+    return nullcontext(lambda *_: None)
 
 
 class MasterLoader:
@@ -58,6 +69,7 @@ class MasterLoader:
         is_trading_day: Callable[[date], bool],
         path: Path | None = None,
         say: Callable[[str], None] = lambda _: None,
+        watch: Watch = _unwatched,
         smallest: float = 0.5,
         clock: Callable[[], float] = clocks.time,
         sleep: Sleep = asyncio.sleep,
@@ -70,6 +82,7 @@ class MasterLoader:
         self._is_trading_day = is_trading_day
         self._path = path
         self._say = say
+        self._watch = watch
         self._smallest = smallest
         self._clock = clock
         self._sleep = sleep
@@ -111,11 +124,18 @@ class MasterLoader:
         Raises VendorRefused, ConnectionLost, BadFile, OSError (a local file) or Unavailable (the database); what was
         in force before then stays so. Where nothing was, the list is in force without having been kept.
         """
+        with self._watch(f"Loading the instruments of {self._vendor.name}") as tell:
+            await self._load(tell)
+
+    async def _load(self, tell: Tell) -> None:
         began = self._clock()
         day = self.wanted_day()
+        tell(0, 0, "fetching the list")
         files, modified_on = await self._files()
+        tell(0, 0, f"reading {sum(map(len, files.values())) / 1e6:.1f} MB")
         master = await asyncio.to_thread(read_master, self._vendor, files, today=day)
         master = msgspec.structs.replace(master, made_on=master.made_on or modified_on)
+        tell(0, 0, f"storing {len(master.listings):,} instruments")
         try:
             listings, is_old = await self._checked_and_kept(master, day)
         except Unavailable:

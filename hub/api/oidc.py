@@ -43,8 +43,11 @@ LOGIN_S = 60
 _LOCAL_PATH = re.compile(r"/(?![/\\])[!-\"$-\[\]-~]*")
 """Printable ASCII without `\\` and `#`; a browser takes `//host` and `/\\host` for another host."""
 
-Enter = Callable[[Call, Account], Awaitable[Reply[LoggedIn | SecondFactorWanted]]]
-"""Lets an account in, or asks for its second factor first; raises CommandError for a disabled one."""
+Enter = Callable[[Call, Account, bool], Awaitable[Reply[LoggedIn | SecondFactorWanted]]]
+"""Lets an account in, with the refresh token in a cookie or not, or asks for its second factor first.
+
+Raises CommandError for a disabled one.
+"""
 Record = Callable[[Call, str, Account], Awaitable[None]]
 """Writes down that an account was made or linked: `account.created`, `account.linked`."""
 
@@ -65,9 +68,10 @@ class CallbackQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExchangeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST auth/oidc/exchange`: the code out of the page's address."""
+    """The body of `POST auth/oidc/exchange`: the code out of the page's address. `cookie` is as in `POST auth/login`."""
 
     code: Annotated[str, Meta(min_length=1, max_length=1024)]
+    cookie: bool = False
 
 
 class OidcView(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,7 +197,7 @@ class OidcApi:
         account = await self._accounts.get(code.account)
         if account is None:
             raise _code_refused()
-        return await self._enter(call, account)
+        return await self._enter(call, account, body.cookie)
 
     async def _welcome(self, call: Call, person: Person) -> Account:
         """The account of somebody who comes for the first time.

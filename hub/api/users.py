@@ -18,6 +18,7 @@ from hub.api.trail import event
 from hub.http.endpoint import Call, Endpoint, Nothing, Reply
 from notifiers.people.preferences import Notifications, check, read, stored
 from schemas.errors import CommandError, ErrorCode
+from schemas.market import moment_text
 
 PHONE_S = 600
 
@@ -112,6 +113,21 @@ class PushView(msgspec.Struct, frozen=True, kw_only=True):
     id: int
 
 
+class PushDevice(PushView, frozen=True, kw_only=True):
+    """A browser or an app that gets push messages; `endpoint` is what `DELETE` takes."""
+
+    endpoint: str
+    user_agent: str
+    created_at: str
+
+
+class PushList(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a user's, the oldest first."""
+
+    items: list[PushDevice]
+    total: int
+
+
 class UsersApi:
     """The routes of users."""
 
@@ -145,6 +161,7 @@ class UsersApi:
             ),
             Endpoint("GET", "/users/preferences", self.preferences),
             Endpoint("PUT", "/users/preferences", self.change_preferences),
+            Endpoint("GET", "/users/push-subscriptions", self.push_devices),
             Endpoint("POST", "/users/push-subscriptions", self.add_push, status=201),
             Endpoint("DELETE", "/users/push-subscriptions", self.remove_push, errors=(missing,)),
         ]
@@ -251,6 +268,16 @@ class UsersApi:
                 ) from exc
             found[f"{channel.exchange}:{channel.symbol}"] = None
         return list(found)
+
+    async def push_devices(self, call: Call) -> PushList:
+        """List the browsers and apps that get the bearer's push messages."""
+        items = [
+            PushDevice(
+                id=one.id, endpoint=one.endpoint, user_agent=one.user_agent, created_at=moment_text(one.created_at)
+            )
+            for one in await self._people.push_subscriptions.listed(call.caller.user)
+        ]
+        return PushList(items=items, total=len(items))
 
     async def add_push(self, call: Call, body: PushBody) -> Reply[PushView]:
         """Have push messages sent to this browser or app."""

@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from feeds.errors import BadFile
@@ -14,6 +14,7 @@ from hub.process import names_of
 from hub.progress import shown
 from hub.terminal import complain, say
 from notifiers.conditions.options import Frequency
+from notifiers.engine.samples import Rule
 from schemas.settings import Settings
 
 
@@ -50,21 +51,22 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     if options.condition and not options.symbol:
         complain("--condition needs --symbol, such as --symbol NSE:TCS")
         return EXIT_FAILED
+    rules = {number: rule_of(number, one) for number, one in enumerate(_asked(settings, options), 1)}
     try:
-        asyncio.run(_backtest(settings, options))
+        asyncio.run(_backtest(settings, options.backtest, rules))
     except (BadFile, OSError) as exc:
         complain(f"{options.backtest}: {exc.strerror if isinstance(exc, OSError) else exc}")
         return EXIT_FAILED
     return EXIT_OK
 
 
-async def _backtest(settings: Settings, options: argparse.Namespace) -> None:
-    rules = {number: rule_of(number, one) for number, one in enumerate(_asked(settings, options), 1)}
-    if not options.condition:
+async def _backtest(settings: Settings, path: Path, rules: Mapping[int, tuple[Rule, str]]) -> None:
+    """Try the rules, or where there are none those of the database."""
+    if not rules:
         async with storage.migrated(settings) as engine:
             rules = await stored(engine)
-    with shown(f"Playing {options.backtest.name}") as work:
-        await backtest(options.backtest, rules, say=say, tell=work.tell)
+    with shown(f"Playing {path.name}") as work:
+        await backtest(path, rules, say=say, tell=work.tell)
 
 
 def _asked(settings: Settings, options: argparse.Namespace) -> Iterator[Asked]:

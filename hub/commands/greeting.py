@@ -19,6 +19,8 @@ TOKEN_LIVES_S = 24 * 3600
 _INLINE = ("HOST", "PORT", "DATA_DIR")
 """Settings that are often given on the command line alone; without them the next command would not find this hub."""
 
+_SETTING = {"broker": "REDIS_URL", "database": "DATABASE_URL"}
+
 
 def greeting(settings: Settings, roles: Sequence[str], away: Mapping[str, str]) -> Iterator[Text]:
     """Line by line. `away` is what doesn't answer just now, and why; see `Process.away`. Reads the signing secret."""
@@ -26,7 +28,7 @@ def greeting(settings: Settings, roles: Sequence[str], away: Mapping[str, str]) 
     for label, value in _facts(settings, roles):
         yield Text.assemble("  ", (f"{label:<12}", "dim"), (value, "bold" if label in ("tickhub", "docs") else ""))
         if why := away.get(label):
-            fault = f"not reachable: {why}; tried again all the time, {_command('check')} says more"
+            fault = f"does not answer: {why}. Is {_SETTING[label]} right? It is tried again all the time."
             yield Text.assemble(" " * 14, (fault, "yellow"))
     if "web" in roles and settings.redis_url is None and settings.database_url is None:
         yield from _first_steps(settings)

@@ -34,16 +34,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "channels", nargs="+", metavar="CHANNEL", help="e.g. market:RELIANCE, candles:1m:NSE:TCS, signals:generated"
     )
-    parser.add_argument("--url", metavar="ws://host/ws", help="the socket; by default that of HOST and PORT")
+    parser.add_argument(
+        "--url", type=_address, metavar="ws://host/ws", help="the socket; by default that of HOST and PORT"
+    )
     parser.add_argument(
         "--token", help=f"who asks; by default ${TOKEN_VARIABLE}, else a token made for the user {USER} of this machine"
     )
     parser.add_argument("--plain", action="store_true", help="one line an update, as where stdout is no terminal")
     parser.add_argument("--json", action="store_true", help="one line an update: the message as it came")
-    parser.add_argument("--count", type=_positive, metavar="N", help="end after so many messages")
+    parser.add_argument("--count", type=_count, metavar="N", help="end after so many messages")
     parser.add_argument(
         "--max-frequency",
-        type=float,
+        type=_frequency,
         metavar="N",
         help=f"at most so many updates a second and channel; {SCREEN_FREQUENCY:g} on a terminal, else all",
     )
@@ -51,20 +53,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Follow until interrupted, until `--count` have come, or until no channel is left."""
-    url = _url(settings, options.url)
+    url = options.url or f"ws://{place_of(settings)}/ws"
     given = options.token or os.environ.get(TOKEN_VARIABLE)
     if given is None and urlsplit(url).hostname not in {urlsplit(f"//{place_of(settings)}").hostname, *LOOPBACK}:
         complain(f"{url} is not this machine's hub, so give a token that it takes: --token or {TOKEN_VARIABLE}")
         return EXIT_FAILED
     return asyncio.run(_follow(url, _token(settings, given), options, renews=given is None))
-
-
-def _url(settings: Settings, given: str | None) -> str:
-    if given is None:
-        return f"ws://{place_of(settings)}/ws"
-    parts = urlsplit(given if "://" in given else f"ws://{given}")
-    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-    return parts._replace(scheme=scheme, path=parts.path.rstrip("/") or "/ws").geturl()
 
 
 def _token(settings: Settings, given: str | None) -> Callable[[], str]:
@@ -76,9 +70,9 @@ def _token(settings: Settings, given: str | None) -> Callable[[], str]:
 
 async def _follow(url: str, token: Callable[[], str], options: argparse.Namespace, *, renews: bool) -> int:
     live = sys.stdout.isatty() and not (options.plain or options.json)
-    frequency = options.max_frequency or (SCREEN_FREQUENCY if live else None)
+    frequency: float | None = options.max_frequency or (SCREEN_FREQUENCY if live else None)
     subscriptions = Subscriptions(options.channels, max_frequency=frequency)
-    table = LiveTable(url, Console()) if live else None
+    table = LiveTable(url, Console(), max_frequency=frequency) if live and frequency else None
     watcher: Watcher = table or Lines(as_json=options.json)
     follower = Follower(url, token, subscriptions, watcher, count=options.count, renews=renews)
     try:
@@ -106,7 +100,26 @@ async def _until_told_to_stop(follower: Follower, table: LiveTable | None) -> st
     return ended
 
 
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ValueError(text)
+def _count(text: str) -> int:
+    if not text.isdecimal() or (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("expected a whole number from 1 up")
     return number
+
+
+def _frequency(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("expected a number above 0")
+    return number
+
+
+def _address(text: str) -> str:
+    """A WebSocket's address, also where that of the page was given."""
+    parts = urlsplit(text if "://" in text else f"ws://{text}")
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    if scheme not in ("ws", "wss") or not parts.hostname:
+        raise argparse.ArgumentTypeError("expected ws://host:port/ws, or wss:// with TLS")
+    return parts._replace(scheme=scheme, path=parts.path.rstrip("/") or "/ws", fragment="").geturl()

@@ -17,6 +17,7 @@ from feeds.market_hours.sessions import MarketSession, Sessions
 from hub import database
 from hub.feeding.fetch import fetch
 from hub.feeding.sources import SOURCES
+from hub.progress import watch
 from schemas.errors import Unavailable
 from schemas.settings import Settings
 
@@ -69,6 +70,7 @@ async def _directory(
         fetch=fetch,
         on_listings=take,
         is_trading_day=is_trading_day,
+        watch=watch,
         path=Path(local) if local else None,
     )
     try:

@@ -64,6 +64,7 @@ from hub.feeding.orders import FeedOrders
 from hub.feeding.sources import SOURCES
 from hub.metrics import Metrics
 from hub.parts import Part
+from hub.progress import watch
 from schemas.errors import SettingsError, Unavailable
 from schemas.market import MarketState, Tick
 from schemas.settings import Settings
@@ -249,6 +250,7 @@ class Feeds:
             fetch=fetch,
             on_listings=put_in_force,
             is_trading_day=self._is_trading_day,
+            watch=watch,
             path=Path(local) if local else None,
         )
         return feed

@@ -71,7 +71,9 @@ async def on_command_error(request: Request, exc: Exception) -> Response:
 
 def _told(request: Request, error: CommandError, headers: dict[str, str] | None = None) -> Response:
     language = language_at(request)
-    return failure(error.code, tell(error, language), headers=headers, language=language)
+    column = error.values.get("column")  # of a text that can't be read, so that an editor can point at it
+    details = {"column": column} if isinstance(column, int) else None
+    return failure(error.code, tell(error, language), headers=headers, details=details, language=language)
 
 
 def _headers(exc: CommandError) -> dict[str, str] | None:

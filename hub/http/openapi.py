@@ -326,6 +326,12 @@ def _envelope(data: Schema) -> Schema:
     }
 
 
+_DETAILS: Schema = {
+    "request_id": {"type": "string"},
+    "column": {"type": "integer", "description": "Where a text can't be read: its character, from 1."},
+}
+
+
 def _failure(codes: Sequence[ErrorCode]) -> Schema:
     error = {
         "type": "object",
@@ -333,7 +339,7 @@ def _failure(codes: Sequence[ErrorCode]) -> Schema:
         "properties": {
             "code": {"enum": [str(code) for code in codes]},
             "message": {"type": "string", "description": "For people, in their language; never decide on it."},
-            "details": {"type": "object", "properties": {"request_id": {"type": "string"}}},
+            "details": {"type": "object", "properties": _DETAILS},
         },
         "additionalProperties": False,
     }

@@ -47,14 +47,14 @@ class Board:
         self.missed = 0
         self._heard: deque[Seconds] = deque()
 
-    def take(self, message: Message, now_s: Seconds) -> None:
-        """One publication."""
+    def take(self, message: Message, now_s: Seconds, came_ms: int) -> None:
+        """One publication; `now_s` is monotonic, `came_ms` is Unix time."""
         self._heard.append(now_s)
         self.missed += message.get("missed", 0)
         if "seq" in message:
-            self._take_latest(message, now_s)
+            self._take_latest(message, now_s, came_ms)
         else:
-            self.lines.append((time_of(message)[:8], printable(message["channel"]), said(message)))
+            self.lines.append((time_of(message, came_ms)[:8], printable(message["channel"]), said(message)))
 
     def rate(self, now_s: Seconds) -> float:
         """Updates a second, over the last few."""
@@ -62,7 +62,7 @@ class Board:
             self._heard.popleft()
         return len(self._heard) / RATE_OVER_S
 
-    def _take_latest(self, message: Message, now_s: Seconds) -> None:
+    def _take_latest(self, message: Message, now_s: Seconds, came_ms: int) -> None:
         channel = message["channel"]
         row = self.rows.setdefault(channel, Row(name=_name(channel)))
         values = _values(message)
@@ -71,7 +71,7 @@ class Board:
             row.direction, row.moved_s = (1 if price > row.price else -1), now_s
         for field, value in values.items():
             setattr(row, field, value)
-        row.time = time_of(message)[:8]
+        row.time = time_of(message, came_ms)[:8]
 
 
 def _name(channel: str) -> str:

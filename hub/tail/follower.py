@@ -91,7 +91,7 @@ class Follower:
             except (OSError, TimeoutError, InvalidHandshake) as exc:
                 why = _reason(exc)
             if not self._welcomed:
-                return f"No hub answers at {self.url}: {why}"
+                return f"No hub answers at {self.url}: {why}. To start one here: python -m hub"
             await self._wait(why)
 
     async def _follow_once(self) -> str | None:
@@ -147,8 +147,6 @@ class Follower:
         match message["type"]:
             case "subscribed":
                 self._failures = 0
-            case "error":
-                self._watcher.told(f"{message['code']}: {message['message']}")
             case "token_expiring" if self._renews:
                 await self._say(socket, {"action": "refresh", "token": self._token()})
             case "shutdown":

@@ -1,5 +1,7 @@
 """One line an update, for pipes and files."""
 
+import time
+
 from hub.tail.subscriptions import Message
 from hub.tail.words import line_of
 from hub.terminal import complain, say
@@ -20,8 +22,8 @@ class Lines:
         complain(f"reconnecting in {pause_s:.1f} s: {why}")
 
     def heard(self, message: Message, raw: str) -> None:
-        """See `Watcher`. Raises BrokenPipeError where nobody reads any more."""
-        say(raw if self._as_json else line_of(message))
+        """See `Watcher`. Raises NobodyReads."""
+        say(raw if self._as_json else line_of(message, int(time.time() * 1000)))
 
     def told(self, line: str) -> None:
         """See `Watcher`."""

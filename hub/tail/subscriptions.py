@@ -16,13 +16,12 @@ class Subscriptions:
     """What was asked for, by the names that were typed."""
 
     def __init__(self, channels: Sequence[str], *, max_frequency: float | None) -> None:
-        self.recovering = False
-        """Whether what comes now was missed while there was no connection."""
         self._wanted = list(dict.fromkeys(channels))
         self._max_frequency = max_frequency
         self._positions: dict[str, dict[str, Any]] = {}
         self._requested: dict[str, str] = {}
         self._again: list[str] = []
+        self._asked: dict[int, list[str]] = {}
 
     @property
     def none_left(self) -> bool:
@@ -41,8 +40,10 @@ class Subscriptions:
 
     def _subscribing(self, channels: Sequence[str]) -> Iterator[dict[str, Any]]:
         for start in range(0, len(channels), _AT_ONCE):
-            some = channels[start : start + _AT_ONCE]
-            command: dict[str, Any] = {"action": "subscribe", "id": start, "channels": some}
+            some = list(channels[start : start + _AT_ONCE])
+            number = len(self._asked) + 1
+            self._asked[number] = some
+            command: dict[str, Any] = {"action": "subscribe", "id": number, "channels": some}
             if self._max_frequency is not None:
                 command["max_frequency"] = self._max_frequency
             if recover := {name: self._positions[name] for name in some if name in self._positions}:
@@ -56,6 +57,10 @@ class Subscriptions:
                 return self._subscribed(message)
             case "unsubscribed" if "channel" in message:
                 return self._ended(message)
+            case "error" if message.get("id") in self._asked:
+                return [self._failed({**message, "channel": one}) for one in self._asked[message["id"]]]
+            case "error":
+                return [printable(f"{message['code']}: {message['message']}")]
             case _ if "offset" in message:
                 requested = self._requested.get(message["channel"])
                 if requested in self._positions:

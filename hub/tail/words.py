@@ -6,15 +6,16 @@ from typing import Any
 
 from hub.tail.subscriptions import Message
 from hub.terminal import printable
+from schemas.market import EXCHANGES, ist_text
 
 _PLAIN = ("price", "change", "change_percent", "bid", "ask", "volume")
 _NOT_DATA = {"type", "channel", "offset", "seq", "snapshot", "missed", "time", "delay", "exchange", "symbol"}
 
 
-def line_of(message: Message) -> str:
+def line_of(message: Message, came_ms: int) -> str:
     """One update in one line: its time, its channel, what it says, with tabs between."""
     fields = _market(message) if message["type"] == "market:update" else [said(message)]
-    return "\t".join([time_of(message), printable(message["channel"]), *fields])
+    return "\t".join([time_of(message, came_ms), printable(message["channel"]), *fields])
 
 
 def _market(message: Message) -> list[str]:
@@ -25,11 +26,11 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.10g}"
 
 
-def time_of(message: Message) -> str:
-    """`09:15:01.250`, where the message says it; India's clock."""
+def time_of(message: Message, came_ms: int) -> str:
+    """`09:15:01.250` by India's clock: as the message says, else when it came."""
     data = message.get("data")
     text = message.get("time") or message.get("start") or (data.get("time") if isinstance(data, Mapping) else None)
-    return printable(text[11:23]) if isinstance(text, str) and len(text) >= 19 else "-"
+    return printable((text if isinstance(text, str) and len(text) >= 19 else ist_text(came_ms))[11:23])
 
 
 def said(message: Message) -> str:
@@ -45,6 +46,8 @@ def said(message: Message) -> str:
             text = _candle(body)
         case "depth" if "bids" in body:
             text = f"{_level(body['bids'])} | {_level(body['asks'])}"
+        case "status":
+            text = _status(body)
         case _:
             text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
     return printable(text)
@@ -71,6 +74,12 @@ def _alert(body: Mapping[str, Any]) -> str:
 def _candle(body: Mapping[str, Any]) -> str:
     figures = " ".join(f"{name[0].upper()} {_number(body.get(name))}" for name in ("open", "high", "low", "close"))
     return f"{figures} V {_number(body.get('volume'))}{'  closed' if body.get('closed') else ''}"
+
+
+def _status(body: Mapping[str, Any]) -> str:
+    """`NSE continuous, BSE continuous`; what is no exchange is left out."""
+    states = {name: one.get("state") if isinstance(one, Mapping) else one for name, one in body.items()}
+    return ", ".join(f"{name} {state}" for name, state in states.items() if name in EXCHANGES)
 
 
 def _level(levels: list[Any]) -> str:

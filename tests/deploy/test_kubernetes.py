@@ -7,7 +7,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from hub.process import EXIT_SETTINGS
+from hub.exit_codes import EXIT_SETTINGS
 from hub.roles import ROLES
 from schemas.durations import parse_duration
 from schemas.settings import SETTINGS

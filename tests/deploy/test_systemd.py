@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.process import EXIT_BUG, EXIT_SETTINGS
+from hub.exit_codes import EXIT_BUG, EXIT_SETTINGS
 from hub.roles import ROLES
 from schemas.durations import parse_duration
 from schemas.settings import SETTINGS

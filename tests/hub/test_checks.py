@@ -11,8 +11,8 @@ from tests.servers import free_port
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> dict[str, tuple[str, str]]:
-    """What was said of each thing that was tried: ok or WRONG, and why."""
-    found = re.findall(r"^\s+(ok|WRONG)\s+(\w+)\s+(.*)$", capsys.readouterr().out, re.MULTILINE)
+    """What was said of each thing that was tried: well or not, and why."""
+    found = re.findall(r"^\s+(✓|✗)\s+(\w+)\s+(.*)$", capsys.readouterr().out, re.MULTILINE)
     return {name: (verdict, text) for verdict, name, text in found}
 
 
@@ -20,7 +20,7 @@ def test_everything_that_is_well_is_said_to_be(environ: pytest.MonkeyPatch, caps
     assert main(["check"]) == 0
     said = lines(capsys)
     assert said.keys() == {"settings", "address", "namespaces", "database", "broker", "feed", "mail", "phone", "push"}
-    assert {verdict for verdict, _ in said.values()} == {"ok"}
+    assert {verdict for verdict, _ in said.values()} == {"✓"}
 
 
 def test_real_servers_are_asked(
@@ -29,7 +29,7 @@ def test_real_servers_are_asked(
     environ.setenv("REDIS_URL", redis_url)
     environ.setenv("DATABASE_URL", postgres_url)
     assert main(["check"]) == 0
-    assert {verdict for verdict, _ in lines(capsys).values()} == {"ok"}
+    assert {verdict for verdict, _ in lines(capsys).values()} == {"✓"}
 
 
 def test_all_that_is_wrong_is_said_at_once_and_without_secrets(
@@ -43,7 +43,7 @@ def test_all_that_is_wrong_is_said_at_once_and_without_secrets(
     assert main(["check"]) == 1
     printed = capsys.readouterr().out
     assert "hush-hush" not in printed
-    wrong = re.findall(r"^\s+WRONG (\w+)", printed, re.MULTILINE)
+    wrong = re.findall(r"^\s+✗ (\w+)", printed, re.MULTILINE)
     assert set(wrong) >= {"namespaces", "database", "feed"}
     assert wrong.count("namespaces") == 2
     assert "KITE_API_KEY" in printed
@@ -54,7 +54,7 @@ async def test_a_taken_port_is_said(environ: pytest.MonkeyPatch, capsys: pytest.
     environ.setenv("PORT", str(server.sockets[0].getsockname()[1]))
     assert await asyncio.to_thread(main, ["check"]) == 1
     server.close()
-    assert lines(capsys)["address"][0] == "WRONG"
+    assert lines(capsys)["address"][0] == "✗"
 
 
 async def test_mail_and_telephone_are_tried_without_sending(
@@ -70,12 +70,12 @@ async def test_mail_and_telephone_are_tried_without_sending(
         environ.setenv("TWILIO_BASE_URL", twilio.url)
         await asyncio.to_thread(main, ["check"])
         said = lines(capsys)
-        assert said["mail"][0] == "ok"
+        assert said["mail"][0] == "✓"
         assert smtp.connections == 1
         smtp.greeting = "554 no"
         twilio.refuse(401, 20003)
         assert await asyncio.to_thread(main, ["check"]) == 1
         said = lines(capsys)
-        assert (said["mail"][0], said["phone"][0]) == ("WRONG", "WRONG")
+        assert (said["mail"][0], said["phone"][0]) == ("✗", "✗")
         assert "20003" in said["phone"][1]
         assert not smtp.mails

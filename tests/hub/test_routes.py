@@ -158,6 +158,7 @@ ROUTES: dict[str, Route] = {
     "GET /users/preferences": EVERYONE,
     "PUT /users/preferences": Route(to="everyone", body={"theme": "dark"}),
     "GET /users/usage": Route(to="metered"),
+    "GET /users/push-subscriptions": EVERYONE,
     "POST /users/push-subscriptions": refusing("everyone"),
     "DELETE /users/push-subscriptions": Route(to="everyone", body={"endpoint": "https://push.example"}, status=404),
     "GET /users/push-key": EVERYONE,

@@ -16,7 +16,12 @@ import { makeShell } from "./ui/shell.js";
  * @property {(route: import("./core/router.js").Route) => void} [update]  Another address within the same view.
  */
 
-/** @type {Record<string, { load: () => Promise<{ mount: (root: HTMLElement, route: import("./core/router.js").Route) => View }>, title: () => string, open?: boolean, admin?: boolean }>} */
+/**
+ * @typedef {object} Page  What a view may do to the whole page.
+ * @property {(language: import("./core/i18n.js").Language) => Promise<void>} change  Speaks another language, and draws all anew.
+ */
+
+/** @type {Record<string, { load: () => Promise<{ mount: (root: HTMLElement, route: import("./core/router.js").Route, page: Page) => View }>, title: () => string, open?: boolean, admin?: boolean }>} */
 const VIEWS = {
   markets: { load: () => import("./views/markets/markets.js"), title: () => t("Markets") },
   alerts: { load: () => import("./views/alerts/alerts.js"), title: () => t("Alerts") },
@@ -50,7 +55,7 @@ async function show(there) {
   const { mount } = await load();
   if (ours !== wanted) return;
   fill(root);
-  shown = { name, view: mount(root, there) };
+  shown = { name, view: mount(root, there, { change }) };
 }
 
 /** Draws everything anew: after a login or a logout, and in another language. */
@@ -72,8 +77,9 @@ async function change(language) {
 
 /** What the user has chosen elsewhere counts here too, before anything is drawn. */
 async function adopt() {
-  if (session.current.value.kind === "nobody") return;
-  const wishes = await get("/users/preferences").catch(() => null);
+  const { kind, account } = session.current.value;
+  if (kind === "nobody") return;
+  const wishes = account ?? await get("/users/preferences").catch(() => null);
   if (wishes?.theme) paint(wishes.theme);
   if (isLanguage(wishes?.language) && wishes.language !== spoken()) await speak(wishes.language);
 }

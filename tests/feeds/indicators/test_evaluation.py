@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeds.indicators.catalogue import CATALOGUE
-from feeds.indicators.evaluation import IndicatorSet, LiveIndicator, Value, evaluate, series
+from feeds.indicators.evaluation import IndicatorSet, LiveIndicator, Value, evaluate, lines, series
 from feeds.indicators.indicator import SOURCES, Indicator, parse, parse_all
 from schemas.market import PRICE_SCALE
 from tests.feeds.bars import MINUTE_MS, NINE_FIFTEEN_MS, Candle, candle, series_of_candles, walk, without_volume

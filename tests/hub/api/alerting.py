@@ -19,15 +19,21 @@ from auth.plans import BUILT_IN, Plans
 from channels.broker_memory import MemoryBroker
 from channels.channel import ChannelNames
 from channels.namespace import Namespaces
+from feeds.candles.bars import Bar
+from feeds.candles.history import CandleHistory
 from feeds.instruments import Instrument, Instruments, Kind
+from feeds.market_hours.sessions import Sessions
 from hub.alerting.indicators import CatalogueReader
 from hub.api.admin_deliveries import AdminDeliveriesApi
+from hub.api.alert_backtests import AlertBacktests
 from hub.api.alert_channels import AlertChannels
 from hub.api.alert_conditions import ConditionReader
 from hub.api.alert_market import AlertMarket
 from hub.api.alert_words import AlertWords
 from hub.api.alerts import AlertsApi
+from hub.api.candles import Candles
 from hub.api.corporate_actions import CorporateActionsApi
+from hub.feeding.hours import FeedHours
 from notifiers.alerts.corporate_actions import CorporateActions
 from notifiers.alerts.history import History
 from notifiers.alerts.store import Alerts
@@ -151,9 +157,27 @@ class Office:
             note=self.noted.append,
             clock=self.clock,
         )
+        self.candles = CandleHistory(engine)
+        self.backtests = AlertBacktests(
+            conditions=ConditionReader(INDICATORS),
+            market=self.market,
+            candles=Candles(
+                broker=self.broker,
+                names=self.names,
+                instruments=lambda: INSTRUMENTS,
+                history=self.candles,
+                delay_of=lambda *_: 0,
+                clock=self.clock,
+            ),
+            names=self.names,
+            permissions=self.permissions,
+            hours_of=lambda: FeedHours(Sessions(), INSTRUMENTS.get, self.clock, around_the_clock=False),
+            clock=self.clock,
+        )
         actions = CorporateActions(engine, wall=self.clock)
         self.endpoints = [
             *self.api.endpoints,
+            *self.backtests.endpoints,
             *AdminDeliveriesApi(deliveries=self.deliveries, record=self.record).endpoints,
             *CorporateActionsApi(actions=actions, market=self.market, record=self.record).endpoints,
         ]
@@ -185,6 +209,11 @@ class Office:
         """A price is published."""
         channel = self.names.parse(name)
         await self.broker.publish(channel, channel.namespace.normalise(json.dumps(data).encode()))
+
+    async def store(self, *bars: Bar) -> None:
+        """Candles are stored."""
+        self.candles.offer(bars)
+        await self.candles.flush()
 
     async def price_late(self, name: str, delay_s: int = 900, **data: Any) -> None:
         """A price is said again to those who have it late."""

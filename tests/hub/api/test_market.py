@@ -316,7 +316,7 @@ async def test_a_charts_indicators_have_a_value_for_each_candle_and_count_what_c
     assert list(macd) == ["macd", "signal", "histogram"]
     assert [len(one) for one in macd.values()] == [30, 30, 30]
     newest = (await ask(hub, "indicators/TCS?tf=15m&names=macd(12,26,9)")).data["indicators"]["macd(12,26,9)"]
-    assert {name: line[-1] for name, line in macd.items()} == pytest.approx(newest)
+    assert {name: line[-1] for name, line in macd.items()} == pytest.approx(newest, rel=1e-4)
 
 
 async def test_a_charts_vwap_counts_from_the_mornings_first_minute(hub: Hub) -> None:

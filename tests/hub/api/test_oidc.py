@@ -63,6 +63,7 @@ class House:
         self.passwords = Passwords(Cost(memory_kib=64, passes=1))
         self.accounts = Accounts(engine, passwords=self.passwords, wall=self.clock)
         self.recorded: list[tuple[str, str]] = []
+        self.cookies: list[bool] = []
         self.api = OidcApi(
             Issuer(server.url, CLIENT_ID, Secret(CLIENT_SECRET)),
             name="Acme ID",
@@ -75,7 +76,8 @@ class House:
             wall=self.clock,
         )
 
-    async def _enter(self, _: Call, account: Account) -> Reply[LoggedIn | SecondFactorWanted]:
+    async def _enter(self, _: Call, account: Account, cookie: bool) -> Reply[LoggedIn | SecondFactorWanted]:
+        self.cookies.append(cookie)
         user = account_view(account, Preference())
         return Reply(LoggedIn(access_token="a", refresh_token="r", expires_in=900, refresh_expires_in=9, user=user))
 
@@ -105,6 +107,13 @@ async def client(house: House) -> AsyncIterator[httpx2.AsyncClient]:
 def login_code(answer: httpx2.Response) -> str:
     assert answer.status_code == 303, answer.text
     return urlsplit(answer.headers["location"]).fragment.removeprefix("login=")
+
+
+async def test_the_page_may_have_the_refresh_token_in_a_cookie(house: House, client: httpx2.AsyncClient) -> None:
+    for wish in ({}, {"cookie": True}):
+        code = login_code(await house.back(client))
+        assert (await client.post(EXCHANGE, json={"code": code} | wish)).status_code == 200
+    assert house.cookies == [False, True]
 
 
 def code_of(answer: httpx2.Response) -> str:

@@ -100,8 +100,8 @@ async def test_a_watchlist_is_kept_in_its_order_under_the_names_that_channels_ha
         (["TCS\n"], "`$.watchlist[0]`"),
         (["\ud800"], ""),
         (["हिन्दी"], "`$.watchlist[0]`"),
-        ([""], "`$.watchlist[...]`"),
-        ([7], "`$.watchlist[...]`"),
+        ([""], "`$.watchlist[0]`"),
+        ([7], "`$.watchlist[0]`"),
         ("TCS", "`$.watchlist`"),
         ([f"S{number}" for number in range(201)], "`$.watchlist`"),
     ],
@@ -155,6 +155,19 @@ async def test_a_browser_is_added_and_removed_by_its_owner_alone(hub: Hub, asha:
     for endpoint in ("http://push.example.net/abc", "javascript:alert(1)", "https://"):
         answer = await asha.ask("POST", "users/push-subscriptions", body | {"endpoint": endpoint})
         assert (answer.status, answer.code) == (400, "BAD_REQUEST")
+
+
+async def test_a_user_sees_what_gets_push_messages(hub: Hub, asha: Person) -> None:
+    browser = {"endpoint": "https://push.example.net/abc", "keys": KEYS}
+    for body in (browser, {"fcm_token": "app:1"}):
+        assert (await asha.ask("POST", "users/push-subscriptions", body)).status == 201
+    listed = (await asha.ask("GET", "users/push-subscriptions")).data
+    assert [one["endpoint"] for one in listed["items"]] == [browser["endpoint"], "fcm:app:1"]
+    assert listed["total"] == 2
+    assert listed["items"][0].keys() == {"id", "endpoint", "user_agent", "created_at"}
+    ravi = Person(hub, "ravi@example.com")
+    await ravi.register()
+    assert (await ravi.ask("GET", "users/push-subscriptions")).data == {"items": [], "total": 0}
 
 
 async def test_an_app_is_added_and_removed(asha: Person) -> None:

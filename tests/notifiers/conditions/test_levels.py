@@ -25,7 +25,7 @@ from notifiers.conditions.levels import levels
         ("price > prev_close * 1.02", []),
         ("price > sma(20) on 1d", []),
         ("price * 2 > 5000", []),
-        ("price rises by 2% within 5m", []),
+        ("price rises by 2% in 5m", []),
         ("new day high", []),
     ],
 )

@@ -47,6 +47,13 @@ export function fill(element, ...children) {
   element.replaceChildren(...nodes(children));
 }
 
+/** Puts a text into an element, unless it is there already: what is drawn often stays untouched so. @param {Element} element @param {string} text */
+export function write(element, text) {
+  const node = element.firstChild;
+  if (node === null) element.append(text);
+  else if (node.nodeValue !== text) element.textContent = text;
+}
+
 /** Draws at most once a frame, however often it is asked. @param {() => void} draw @returns {() => void} */
 export function oncePerFrame(draw) {
   let asked = false;

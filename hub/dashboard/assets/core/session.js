@@ -4,6 +4,7 @@ import { boot } from "./boot.js";
 import { claims, ended } from "./claims.js";
 import { ApiError, bare, get } from "./http.js";
 import { observable } from "./observable.js";
+import { go } from "./router.js";
 import { drop, hold, mayGoOn, refreshed, takesCookie } from "./refreshing.js";
 
 /**
@@ -40,6 +41,7 @@ import { drop, hold, mayGoOn, refreshed, takesCookie } from "./refreshing.js";
 const NOBODY = { kind: "nobody", user: "", plan: "free", role: "user" };
 const TOKEN = "tickhub.token";
 const LOGIN = "tickhub.login";
+const WANTED = "tickhub.to";
 /** How long after one renewal a refused socket is no reason for another. */
 const AGAIN_MS = 30_000;
 
@@ -149,7 +151,7 @@ export const session = {
     const [brought, code] = [given.get("token"), given.get("login")];
     if (brought || code) history.replaceState(null, "", location.pathname);
     const token = brought ?? sessionStorage.getItem(TOKEN);
-    if (code) await this.exchange(code).catch((error) => { this.farewell = error; });
+    if (code) await this.exchange(code);
     else if (token && !ended(token)) return this.useToken(token);
     else if (mayGoOn()) await goOn();
     if (current.value.kind === "nobody" && !this.farewell && !this.pending) this.demonstrate();
@@ -212,9 +214,21 @@ export const session = {
     return entered(await bare("POST", "/auth/2fa/verify", { body: { challenge, code, cookie: takesCookie() } }));
   },
 
+  /** Goes away to sign in elsewhere, to come back to where one wanted to go. @param {string} to */
+  leaveFor(to) {
+    sessionStorage.setItem(WANTED, to);
+  },
+
   /** Comes back from a sign-in elsewhere. @param {string} code */
   async exchange(code) {
-    this.pending = entered(await bare("POST", "/auth/oidc/exchange", { body: { code, cookie: takesCookie() } }));
+    const to = sessionStorage.getItem(WANTED) ?? "#/markets";
+    sessionStorage.removeItem(WANTED);
+    try {
+      this.pending = entered(await bare("POST", "/auth/oidc/exchange", { body: { code, cookie: takesCookie() } }));
+    } catch (error) {
+      this.farewell = /** @type {ApiError} */ (error);
+    }
+    go(current.value.kind === "account" ? to : `#/login?to=${encodeURIComponent(to)}`, { replace: true });
   },
 
   /** What `GET users/me` says now, after it was changed. @param {Account} account */

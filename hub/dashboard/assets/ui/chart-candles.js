@@ -2,6 +2,7 @@
 
 import { get } from "../core/http.js";
 import { connection, live } from "../core/live.js";
+import { toldAs } from "./chart-indicators.js";
 
 /**
  * @typedef {object} Bar
@@ -192,8 +193,9 @@ export class Candles {
 
   /** @param {Record<string, any> | undefined} said @param {number} index */
   #setLines(said, index) {
+    const told = Object.keys(said ?? {});
     for (const [name, parts] of this.lines) {
-      const one = said?.[name];
+      const one = said?.[toldAs(name, told) ?? ""];
       if (one === undefined) continue;
       for (const [line, values] of parts) values[index] = line ? (one?.[line] ?? null) : one;
     }

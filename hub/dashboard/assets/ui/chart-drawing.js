@@ -1,6 +1,6 @@
 // A chart on its canvas, by Lightweight Charts: what `Candles` holds, levels and markers, in the theme's colours.
 
-import { day, hour } from "../core/format.js";
+import { day, hour, price } from "../core/format.js";
 import { spoken } from "../core/i18n.js";
 import { colour } from "../core/theme.js";
 import { axisTime } from "./chart-candles.js";
@@ -10,13 +10,13 @@ import { SERIES } from "./chart-legend.js";
 const IST_MS = 19_800_000;
 /** Bars that are left before the first one when older ones are asked for. */
 const MARGIN = 30;
-const SPACING = 8;
 /** Bars' widths between the newest candle and the axis. */
 const OFFSET = 6;
 
 /**
  * @typedef {object} Calls
  * @property {boolean} volume
+ * @property {number} spacing
  * @property {() => void} older
  * @property {(index: number | null) => void} hover
  * @property {(isAway: boolean) => void} away
@@ -100,7 +100,7 @@ export class Drawing {
     this.#placeMarkers();
     if (older || !bars.length || !this.#goHome) return;
     this.#goHome = false;
-    this.chart.timeScale().applyOptions({ barSpacing: SPACING, rightOffset: OFFSET });
+    this.chart.timeScale().applyOptions({ barSpacing: this.calls.spacing, rightOffset: OFFSET });
     this.chart.timeScale().scrollToPosition(OFFSET, false);
   }
 
@@ -159,7 +159,7 @@ export class Drawing {
     const dots = style === "dots" ? { lineVisible: false, pointMarkersVisible: true, pointMarkersRadius: 1.5 } : {};
     const series = this.chart.addSeries(kind, {
       color: colour(tone), lineWidth: 1.5, lastValueVisible: pane > 0, priceLineVisible: false, crosshairMarkerVisible: false,
-      ...(pane === 0 ? { autoscaleInfoProvider: () => null } : {}), ...(line === "middle" ? { lineStyle: 2 } : {}), ...dots,
+      ...(line === "middle" ? { lineStyle: 2 } : {}), ...dots,
     }, pane);
     if (pane && !this.#drawn.some((one) => one.name === name)) {
       for (const price of guides(name)) series.createPriceLine({ price, color: colour("--line-strong"), lineWidth: 1, lineStyle: 1, axisLabelVisible: false });
@@ -169,8 +169,7 @@ export class Drawing {
 
   /** The smallest step of the price. @param {number} step */
   tick(step) {
-    const precision = Math.max(2, (String(step).split(".")[1] ?? "").length);
-    this.series.applyOptions({ priceFormat: { type: "price", precision, minMove: step || 0.01 } });
+    this.series.applyOptions({ priceFormat: { type: "custom", formatter: price, minMove: step || 0.01 } });
   }
 
   /** @param {import("./chart.js").Level[]} levels */
@@ -239,6 +238,16 @@ export class Drawing {
     if (!range || !this.candles.bars.length) return;
     if (range.from < MARGIN) this.calls.older();
     this.calls.away(range.to < this.candles.bars.length - 2);
+  }
+
+  /** @param {number} price @returns {number | null} */
+  heightOf(price) {
+    return this.candles.bars.length ? this.series.priceToCoordinate(price) : null;
+  }
+
+  /** @param {number} height @returns {number | null} */
+  priceAt(height) {
+    return this.series.coordinateToPrice(height);
   }
 
   /** Where the next symbol is shown: at its newest candle. */

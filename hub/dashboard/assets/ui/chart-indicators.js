@@ -54,6 +54,19 @@ export function read(text) {
 /** The text as the server takes it. @param {string} name @param {(string | number)[]} given */
 export const written = (name, given) => (given.length ? `${name}(${given.join(",")})` : name);
 
+/**
+ * Under which name the socket tells of it: there all parameters are written out, or none where all are the defaults.
+ *
+ * @param {string} text  As it was asked for.
+ * @param {string[]} told
+ */
+export function toldAs(text, told) {
+  if (told.includes(text)) return text;
+  const { name, given } = read(text);
+  const others = told.filter((one) => read(one).name === name);
+  return others.find((one) => given.length && given.every((value, index) => read(one).given[index] === value)) ?? others.find((one) => one === name);
+}
+
 /** Whether it lies over the price: an average of the volume does not. @param {string} text */
 export function isOverlay(text) {
   const { name, given } = read(text);

@@ -9,7 +9,11 @@ import { styleOf, title } from "./chart-indicators.js";
 export const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5"];
 
 /** A number of any size, short enough for a legend. @param {number | null | undefined} value */
-const figure = (value) => (value === null || value === undefined ? "–" : Math.abs(value) >= 1e6 ? short(value) : price(Number(value.toPrecision(7))));
+function figure(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  return size >= 1e6 ? short(value) : price(Number(value.toFixed(size >= 10 ? 2 : 4)));
+}
 
 export function makeLegend() {
   const bar = h("div.chart-bar");

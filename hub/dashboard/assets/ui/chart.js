@@ -50,12 +50,13 @@ import { loading, nothing } from "./controls.js";
  * @property {boolean} [live]  Whether it goes on by itself; true where nothing is said.
  * @property {boolean} [volume]  Likewise.
  * @property {boolean} [legend]  Likewise.
+ * @property {number} [spacing]  Pixels from candle to candle, to begin with.
  *
  * @typedef {ReturnType<typeof makeChart>} Chart
  */
 
 /** @param {HTMLElement} container @param {ChartOptions} [options] */
-export function makeChart(container, { label = t("Chart"), live = true, volume = true, legend = true } = {}) {
+export function makeChart(container, { label = t("Chart"), live = true, volume = true, legend = true, spacing = 8 } = {}) {
   /** @type {Map<string, Set<(event: any) => void>>} */
   const listeners = new Map();
   const tell = (/** @type {string} */ name, /** @type {any} */ event) => listeners.get(name)?.forEach((one) => one(event));
@@ -113,6 +114,7 @@ export function makeChart(container, { label = t("Chart"), live = true, volume =
     if (ended) return;
     drawing = new Drawing(library, canvas, candles, {
       volume,
+      spacing,
       older: () => void candles.older(),
       hover: (index) => describe(index),
       away: (isAway) => { now.hidden = !isAway; },
@@ -153,10 +155,17 @@ export function makeChart(container, { label = t("Chart"), live = true, volume =
       drawing?.markers(markers);
     },
     /** Decimals of its prices, as the instrument's tick has them. @param {number} tick */
-    setTick(tick) { drawing ? drawing.tick(tick) : (candles.tick = tick); },
+    setTick(tick) {
+      candles.tick = tick;
+      drawing?.tick(tick);
+    },
     /** A trade, for the candle that forms. @param {number} price @param {number} at Unix milliseconds */
     trade: (price, at) => candles.trade(price, at),
     goToNow: () => drawing?.goToNow(),
+    /** How far below the top of its container a price is drawn; null where it isn't. @param {number} price @returns {number | null} */
+    heightOf: (price) => drawing?.heightOf(price) ?? null,
+    /** The price at a height. @param {number} height @returns {number | null} */
+    priceAt: (height) => drawing?.priceAt(height) ?? null,
     /** The candles that are loaded, oldest first. */
     bars: () => candles.bars,
     /** @param {"loaded" | "failed" | "delay" | "click" | "marker" | "bar"} name @param {(event: any) => void} listener @returns {() => void} */

@@ -30,7 +30,7 @@ export function openDialog({ title, wide = false, body, onclose }) {
     dialog.addEventListener("close", () => { onclose?.(); dialog.remove(); resolve(result); });
     document.body.append(dialog);
     dialog.showModal();
-    /** @type {HTMLElement | null} */ (dialog.querySelector("[autofocus], input:not([type=hidden]), textarea, select"))?.focus();
+    /** @type {HTMLElement | null} */ (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), textarea, select"))?.focus();
   });
 }
 

@@ -1,6 +1,106 @@
-import { h } from "../core/dom.js";
+// What the exchanges do now, and how long until that changes.
+
+import { h, write } from "../core/dom.js";
+import { countdown, day, hour } from "../core/format.js";
+import { t } from "../core/i18n.js";
+import { live } from "../core/live.js";
+import { popover } from "./popover.js";
+
+/** @typedef {{ state: string, until?: string, phase?: string, provisional?: boolean }} Session */
+
+/** What each state is called, and how it looks. @type {Record<string, [() => string, string]>} */
+const STATES = {
+  pre_open: [() => t("Pre-open"), "warn"],
+  continuous: [() => t("Open"), "good"],
+  closing_auction: [() => t("Closing auction"), "warn"],
+  post_close: [() => t("After close"), "warn"],
+  halted: [() => t("Halted"), "bad"],
+  closed: [() => t("Closed"), ""],
+};
+/** The exchange that stands in the bar, where several are told of. */
+const FIRST = ["NSE", "BSE", "NFO", "MCX"];
+
+/** The words of a state, for whoever shows one. @param {string | undefined} state */
+export const stateName = (state) => (state && state in STATES ? STATES[state][0]() : (state ?? ""));
+/** @param {string | undefined} state `good`, `warn`, `bad` or nothing */
+export const stateClass = (state) => (state && state in STATES ? STATES[state][1] : "");
+
+const PHASES = /** @type {Record<string, () => string>} */ ({
+  entry: () => t("orders are taken"), limit_entry: () => t("limit orders are taken"), matching: () => t("orders are matched"), buffer: () => t("about to open"),
+  reference: () => t("the reference price is found"), reopening: () => t("about to reopen"),
+});
 
 /** @returns {{ element: HTMLElement, end: () => void }} */
 export function makeMarketClock() {
-  return { element: h("span"), end() {} };
+  /** @type {Record<string, Session>} */
+  let sessions = {};
+  /** How far the server's clock is ahead of ours. */
+  let ahead = 0;
+  const text = h("span");
+  const time = h("span.time");
+  const button = h("button.pill.clock", { type: "button", hidden: true }, h("i.dot"), text, time);
+  const { panel, refresh } = popover({ label: t("Market hours"), button, content: () => [h("h2", null, t("Market hours")), table(sessions, left)] });
+
+  /** Seconds until a session changes; null where that is not known. @param {Session} session */
+  const left = ({ until }) => (until ? Math.max(0, (new Date(until).getTime() - Date.now() - ahead) / 1000) : null);
+
+  function tick() {
+    const name = FIRST.find((one) => one in sessions) ?? Object.keys(sessions)[0];
+    const session = sessions[name];
+    button.hidden = !session;
+    if (!session) return;
+    const seconds = left(session);
+    button.className = `pill clock ${stateClass(session.state)}`;
+    write(text, `${name} ${stateName(session.state)}`);
+    write(time, seconds === null ? "" : countdown(seconds));
+    const until = session.until ? t("{exchange}: {state} until {time}", { exchange: name, state: stateName(session.state), time: when(session.until) }) : `${name}: ${stateName(session.state)}`;
+    if (button.title !== until) {
+      button.title = until;
+      button.setAttribute("aria-label", until);
+    }
+    refreshTimes(panel, sessions, left);
+  }
+
+  const hear = (/** @type {any} */ data) => {
+    sessions = Object.fromEntries(Object.entries(data ?? {}).filter(([, one]) => one && typeof one === "object"));
+    tick();
+    refresh();
+  };
+  const set = (/** @type {any} */ message) => { if (message.time) ahead = message.time * 1000 - Date.now(); };
+  const ends = [live.hub?.on("welcome", set), live.hub?.on("heartbeat", set)];
+  const subscription = live.hub?.subscribe("status:market", hear);
+  const timer = setInterval(tick, 1000);
+  return {
+    element: h("span.state-place", null, button, panel),
+    end() {
+      clearInterval(timer);
+      subscription?.unsubscribe();
+      for (const end of ends) end?.();
+    },
+  };
+}
+
+/** 15:30, and the day where it is another one. @param {string} moment */
+const when = (moment) => (day(moment) === day(Date.now()) ? hour(moment) : `${day(moment)}, ${hour(moment)}`);
+
+/** @param {Record<string, Session>} sessions @param {(session: Session) => number | null} left */
+function table(sessions, left) {
+  const rows = Object.entries(sessions).map(([name, session]) => {
+    const seconds = left(session);
+    const phase = session.phase && PHASES[session.phase];
+    return h("tr", null,
+      h("th", { scope: "row" }, name),
+      h("td", null, h("span.pill", { class: stateClass(session.state) }, h("i.dot"), stateName(session.state)), phase ? h("small.muted", null, ` ${phase()}`) : null),
+      h("td", null, session.until ? when(session.until) : t("no end known"), session.provisional ? h("small.muted", null, ` ${t("provisional")}`) : null),
+      h("td.number", { dataset: { left: name } }, seconds === null ? "–" : countdown(seconds)));
+  });
+  return h("table", null, h("thead", null, h("tr", null, [t("Exchange"), t("State"), t("Until")].map((one) => h("th", { scope: "col" }, one)), h("th.number", { scope: "col" }, t("Left")))), h("tbody", null, rows));
+}
+
+/** @param {Element} panel @param {Record<string, Session>} sessions @param {(session: Session) => number | null} left */
+function refreshTimes(panel, sessions, left) {
+  for (const cell of /** @type {NodeListOf<HTMLElement>} */ (panel.querySelectorAll("[data-left]"))) {
+    const seconds = left(sessions[cell.dataset.left ?? ""] ?? { state: "" });
+    if (seconds !== null) write(cell, countdown(seconds));
+  }
 }

@@ -28,6 +28,9 @@ import { timeframeOptions } from "./labels.js";
  * @property {(tree: Tree) => Values | null} read  Null where the tree says something else.
  */
 
+/** Whether a text is a number. @param {string | undefined} text */
+export const isNumber = (text) => /^[+-]?(\d+\.?\d*|\.\d+)$/.test(text ?? "");
+
 const number = (/** @type {any} */ node) => (node?.is === "number" ? plain(node.value) : null);
 const plain = (/** @type {number} */ value) => String(Number(value.toFixed(4)));
 const own = (/** @type {any} */ node) => node && !node.exchange && !node.symbol;

@@ -55,7 +55,7 @@ export function statusReason({ status, status_reason: reason }) {
   if (reason === "instrument_ended") return t("The instrument has ended");
   if (reason === "corporate_action") return t("A corporate action changed what its level means; set a new one");
   if (reason === "misfit") return t("This version can't run its condition; write it anew");
-  if (status === "fired") return t("It has fired as often as it was to; resume it to begin anew");
+  if (status === "fired") return t("Resume it to begin anew");
   return reason ?? "";
 }
 

@@ -16,19 +16,19 @@ import { frequencyLabel, statusPill, statusReason, wayIcons } from "./labels.js"
 export function makeRow({ alert: first, collection, prices }) {
   let alert = first;
   let shown = "";
-  const status = h("td.status", { role: "cell" });
-  const last = h("span.last.mono");
+  const status = h("td.of-status", { role: "cell" });
+  const last = h("span.last");
   const change = h("span.change");
-  const words = h("td.words", { role: "cell" });
-  const distance = h("td.number.distance", { role: "cell" });
-  const ways = h("td.told", { role: "cell" });
-  const fired = h("td.fired", { role: "cell" });
+  const words = h("td.of-words", { role: "cell" });
+  const distance = h("td.number.of-distance", { role: "cell" });
+  const ways = h("td.of-told", { role: "cell" });
+  const fired = h("td.of-fired", { role: "cell" });
   const toggle = h("span.toggle");
   const element = h("tr", { role: "row", dataset: { alert: String(first.id) }, onkeydown: (/** @type {KeyboardEvent} */ event) => press(event, element, collection, alert) },
     status,
-    h("td.instrument", { role: "cell" }, h("a.symbol", { href: href("markets", `${first.exchange}:${first.symbol}`) }, first.symbol), h("span.tag", null, first.exchange), h("div.quote", null, last, change)),
+    h("td.of-instrument", { role: "cell" }, h("a.of-symbol", { href: href("markets", `${first.exchange}:${first.symbol}`) }, first.symbol), h("span.tag", null, first.exchange), h("div.quote", null, last, change)),
     words, distance, ways, fired,
-    h("td.actions", { role: "cell" }, toggle, menu({ label: t("Actions for {alert}", { alert: first.symbol }), class: "quiet square", content: [icon("more")], items: () => itemsOf(collection, alert) })));
+    h("td.of-actions", { role: "cell" }, toggle, menu({ label: t("Actions for {alert}", { alert: first.symbol }), class: "quiet square", content: [icon("more")], items: () => itemsOf(collection, alert) })));
   /** @type {import("./prices.js").Price | null} */
   let newest = null;
   const tell = oncePerFrame(() => {
@@ -72,15 +72,18 @@ function draw({ status, words, ways, fired, toggle }, alert, collection) {
     alert.name ? h("p.small-text.muted", null, alert.words) : null,
     h("p.small-text.muted", null, frequencyLabel(alert.frequency), alert.expires_at ? ` · ${t("until {time}", { time: moment(alert.expires_at) })}` : null, alert.critical ? [" · ", h("span.tag.critical", null, t("Critical"))] : null));
   fill(ways, wayIcons(alert.channels));
-  fill(fired, h("span.count", null, alert.fired ? t("{count} times", { count: alert.fired }) : t("Not yet")), alert.last_fired_at ? h("time.small-text.muted", { datetime: alert.last_fired_at, title: moment(alert.last_fired_at) }, ago(alert.last_fired_at)) : null);
+  fill(fired, h("span.count", null, times(alert.fired)), alert.last_fired_at ? h("time.small-text.muted", { datetime: alert.last_fired_at, title: moment(alert.last_fired_at) }, ago(alert.last_fired_at)) : null);
   const active = alert.status === "active";
   const label = active ? t("Pause") : t("Resume");
   fill(toggle, worker("button.quiet.square", { "aria-label": `${label}: ${alert.symbol}`, title: label, onclick: () => turn(collection, alert) }, icon(active ? "pause" : "play")));
 }
 
+/** @param {number} fired */
+const times = (fired) => (fired > 1 ? t("{count} times", { count: fired }) : fired ? t("Once") : t("Not yet"));
+
 /** How far the price is from the nearest level, where there is one. @param {Alert} alert @param {number} now */
 function away(alert, now) {
-  const levels = levelsOf(alert.tree);
+  const levels = alert.status === "active" || alert.status === "paused" ? levelsOf(alert.tree) : [];
   if (!levels.length) return h("span.muted", { "aria-label": t("No level") }, "–");
   const nearest = levels.reduce((best, one) => (Math.abs(one - now) < Math.abs(best - now) ? one : best));
   const part = ((nearest - now) / now) * 100;

@@ -1,0 +1,58 @@
+// By which channels an alert tells, and whether each of them reaches its owner.
+
+import { fill, h } from "../../core/dom.js";
+import { get } from "../../core/http.js";
+import { t } from "../../core/i18n.js";
+import { href } from "../../core/router.js";
+import { session } from "../../core/session.js";
+import { checkbox } from "../../ui/controls.js";
+import { WAYS, wayIcon, wayLabel } from "./labels.js";
+
+/** @typedef {{ reaches: boolean, text: string, link?: string }} Reach  Whether and whom a channel reaches. */
+
+/** @type {{ user: string, webhooks: number, sms: number, asked: boolean }} What was asked once in this page's life. */
+let known = { user: "", webhooks: 0, sms: 1, asked: false };
+
+/** Reads what the account itself doesn't say, once. */
+async function learn() {
+  const { user, plan } = session.current.value;
+  if (known.asked && known.user === user) return;
+  const [hooks, plans] = await Promise.all([get("/users/webhooks").catch(() => ({ items: [] })), get("/plans").catch(() => ({ items: [] }))]);
+  known = { user, webhooks: hooks.items?.length ?? 0, sms: plans.items.find((/** @type {any} */ one) => one.name === plan)?.sms_per_month ?? 1, asked: true };
+}
+
+/** @param {string} way @returns {Reach} */
+function reach(way) {
+  const account = session.current.value.account ?? {};
+  const { webhooks, sms } = known;
+  const account_page = href("account");
+  switch (way) {
+    case "websocket": return { reaches: true, text: t("Always: on every page of yours that is open") };
+    case "email": return account.email_verified ? { reaches: true, text: account.email } : { reaches: false, text: account.email ? t("{address} is not verified yet", { address: account.email }) : t("No mail address is known of you"), link: account_page };
+    case "sms":
+    case "voice":
+      if (!sms) return { reaches: false, text: t("Not in your plan; basic and higher ones have it"), link: account_page };
+      return account.phone_verified ? { reaches: true, text: account.phone } : { reaches: false, text: account.phone ? t("{address} is not verified yet", { address: account.phone }) : t("No telephone is known of you"), link: account_page };
+    case "push": return { reaches: true, text: t("Browsers and apps that you have allowed it in"), link: account_page };
+    default: return webhooks ? { reaches: true, text: webhooks === 1 ? t("1 server of yours") : t("{count} servers of yours", { count: webhooks }) } : { reaches: false, text: t("No server is set up yet"), link: account_page };
+  }
+}
+
+/** @param {import("./dialog.js").Editing} editing */
+export function makeChannels({ draft, change }) {
+  const rows = h("div.channels");
+  const turn = (/** @type {string} */ way, /** @type {boolean} */ on) => change({ channels: WAYS.filter((one) => (one === way ? on : draft.value.channels.includes(one))) });
+  const draw = () => fill(rows, WAYS.map((way) => {
+    const { reaches, text, link } = reach(way);
+    const always = way === "websocket";
+    const box = checkbox(wayLabel(way), { checked: always || draft.value.channels.includes(way), disabled: always, onchange: () => turn(way, box.box.checked) });
+    return h("div.channel", { class: reaches ? "" : "unreached" }, wayIcon(way), h("div.grow", null, box, h("p.hint", null, text)), link ? h("a.small-text", { href: link, target: "_blank", rel: "noopener" }, reaches ? t("Set up") : t("Put right in Account")) : null);
+  }));
+  draw();
+  let ended = false;
+  void learn().then(() => { if (!ended) draw(); });
+  return {
+    element: h("fieldset", null, h("legend.unseen", null, t("Told by")), rows, h("p.hint", null, t("A channel that doesn't reach you yet may be chosen: it works as soon as it does."))),
+    end() { ended = true; },
+  };
+}

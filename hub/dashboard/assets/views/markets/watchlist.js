@@ -1,0 +1,62 @@
+// The user's own list of symbols: kept by the server for every user, and here until that answers.
+
+import { boot } from "../../core/boot.js";
+import { settled } from "../../core/dom.js";
+import { get, put } from "../../core/http.js";
+import { t } from "../../core/i18n.js";
+import { observable } from "../../core/observable.js";
+import { session } from "../../core/session.js";
+import { keep, kept } from "../../core/storage.js";
+import { complain } from "../../ui/notices.js";
+
+const SAVE_AFTER_MS = 800;
+
+/** @type {string | null} */
+let user = null;
+
+const mine = () => `watchlist.${session.current.value.kind}.${session.current.value.user}`;
+
+const save = settled(SAVE_AFTER_MS, async (/** @type {string} */ whose, /** @type {string[]} */ places) => {
+  if (whose !== mine()) return;
+  await put("/users/preferences", { watchlist: places }).catch((error) => complain(t("The watchlist could not be saved"), error));
+});
+
+/** @param {string[]} places */
+function change(places) {
+  watchlist.places.set(places);
+  keep(mine(), places);
+  save(mine(), places);
+}
+
+export const watchlist = {
+  /** The symbols, such as `NSE:RELIANCE`, in the user's order. @type {import("../../core/observable.js").Observable<string[]>} */
+  places: observable(/** @type {string[]} */ ([])),
+
+  /** Reads the list of whoever is logged in, once. */
+  async load() {
+    if (user === mine()) return;
+    user = mine();
+    const ours = user;
+    this.places.set(kept(ours, boot.symbols));
+    const wishes = await get("/users/preferences").catch(() => null);
+    if (user === ours && Array.isArray(wishes?.watchlist) && wishes.watchlist.join() !== this.places.value.join()) this.places.set(wishes.watchlist);
+  },
+
+  /** @param {string} place @returns {boolean} */
+  has: (place) => watchlist.places.value.includes(place),
+
+  /** @param {string} place @param {number} [at] */
+  add(place, at = this.places.value.length) {
+    if (!this.has(place)) change(this.places.value.toSpliced(at, 0, place));
+  },
+
+  /** @param {string} place */
+  remove(place) { change(this.places.value.filter((one) => one !== place)); },
+
+  /** Puts one at another place of the list. @param {string} place @param {number} to */
+  move(place, to) {
+    const others = this.places.value.filter((one) => one !== place);
+    const at = Math.max(0, Math.min(others.length, to));
+    if (this.places.value[at] !== place) change(others.toSpliced(at, 0, place));
+  },
+};
