@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import io
 import logging
 import re
 import secrets
@@ -250,7 +251,9 @@ def _plain(code: str) -> str:
 
 
 def _picture(uri: str) -> str:
-    return segno.make_qr(uri, error="m").svg_inline(scale=4)
+    picture = io.BytesIO()  # a whole document, with its namespace: pages show it as an image
+    segno.make_qr(uri, error="m").save(picture, kind="svg", scale=4, xmldecl=False, nl=False)
+    return picture.getvalue().decode()
 
 
 def _new_recovery_codes(user_id: str) -> tuple[list[str], list[str]]:

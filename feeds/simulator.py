@@ -9,13 +9,16 @@ are also in the NIFTY 50. As in a real market, most updates move quotes, about a
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
+from functools import partial
 from math import exp, sqrt
 from operator import mul
 from random import Random
 from statistics import NormalDist
+
+from msgspec import structs
 
 from channels.broker import Clock
 from feeds.feed import FeedStatus, Health, Publish, Refusal, Update
@@ -537,7 +540,8 @@ class Simulator:
         if not 0 < rate <= MAX_TICKS_PER_SECOND:
             raise ValueError(f"a rate of {rate:g} ticks a second is not between 0 and {MAX_TICKS_PER_SECOND:g}")
         self.rate = rate
-        self._market = SimulatedMarket(self.rows, seed=seed, market_hours=market_hours, sessions=sessions)
+        self._make = partial(SimulatedMarket, seed=seed, market_hours=market_hours, sessions=sessions)
+        self._market = self._make(self.rows)
         self._clock = clock
         self._wall = wall
         self._sleep = sleep
@@ -575,6 +579,14 @@ class Simulator:
     def session(self, exchange: str) -> MarketSession:
         """What an exchange does now, for its stocks with derivatives, and until when."""
         return self._market.session(self._now_ms())
+
+    def begin_at(self, prices: Mapping[tuple[str, str], int]) -> None:
+        """Begin where the market stopped: prices in 1/PRICE_SCALE by exchange and symbol. Before it runs."""
+        self.rows = tuple(
+            structs.replace(row, close=prices.get((row.instrument.exchange, row.instrument.symbol), row.close))
+            for row in self.rows
+        )
+        self._market = self._make(self.rows)
 
     async def run(self, publish: Publish) -> None:
         """Moves the market by the clock until cancelled; cancelling is safe at any time."""

@@ -152,8 +152,6 @@ class Process:
         self._settings = settings
         self._make = make
         self._roles = roles
-        if faults := faults_of(settings, roles):
-            raise SettingsError(faults)
         self._names = names_of(settings)
         self._plans = plans_of(settings)
         self._secret = secret_of(settings)

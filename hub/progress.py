@@ -100,7 +100,7 @@ class _Bars:
             self._progress = _progress(self._console)
             self._progress.start()
         if work not in self._lasting:
-            self._lasting[work] = self._progress.add_task(work.name, start=True)
+            self._lasting[work] = self._progress.add_task(work.name, count="", note="")
         count = f"{work.done:,}" if work.done and not work.total else ""
         self._progress.update(
             self._lasting[work], completed=work.done, total=work.total or None, note=work.note, count=count

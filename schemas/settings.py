@@ -319,7 +319,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "",
             SOURCES,
             kinds.integer(0, 2**53),
-            "Makes the simulator repeat itself: the same seed, the same prices.",
+            "Makes the simulator repeat itself: the same seed, the same prices, and no invented past before them.",
         ),
     ]
     simulator_hours: Annotated[

@@ -38,6 +38,7 @@ SHOWN = {
     "console": "needs an account, a machine or minutes that a test has not",
     "sql": "typed by a database's administrator; the tests' own database is made so",
     "": "what a program prints, or a drawing",
+    "text": "what stands on a terminal; a line with `$` was typed",
 }
 """Kinds of blocks that nothing runs, and why."""
 READ = {"json", "toml", "env", "dlt", "js", "python", "condition", "plain", "ticks", "preferences", "escalation"}

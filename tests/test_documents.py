@@ -33,7 +33,7 @@ from notifiers.providers.dlt import Dlt
 from notifiers.providers.webhook import signatures
 from schemas.market import IST, PRICE_SCALE, Tick
 from schemas.secret import Secret
-from tests.hub.live import running, until
+from tests.hub.live import running, token, until
 from tests.servers import free_port, redis_binary, redis_cli
 
 ROOT = Path(__file__).parents[1]
@@ -257,14 +257,15 @@ async def test_every_line_about_http_is_answered_well(shell: Shell, tmp_path: Pa
     port = str(free_port())
     steps = [step for name in ("http.md", "notifications.md") for step in of_kind(name, "sh", tmp_path)]
     steps.append(of_kind("alerts.md", "sh", tmp_path)[-1])
-    typed = "\n".join(steps).replace("localhost:8081", f"127.0.0.1:{port}")
+    steps = [step.replace("localhost:8081", f"127.0.0.1:{port}") for step in steps]
     shell.type(f"export PORT={port} RATE_LIMIT_MAX=1000; python -m hub > hub.log & echo $! > hub.pid")
     shell.type('curl() { command curl --silent --retry 30 --retry-delay 1 --retry-connrefused "$@"; echo; }')
-    shell.type(f"{typed}\necho all told")
-    await shell.until("^all told")
+    for number, step in enumerate(steps):
+        shell.type(f"{step}\necho told {number}")
+        await shell.until(f"^told {number}$")
     begins = re.finditer(r'^\{"status"', shell.printed, re.MULTILINE)  # an answer may be several lines
     answers = [json.JSONDecoder().raw_decode(shell.printed, begin.start())[0] for begin in begins]
-    assert len(answers) == typed.count("\ncurl ")
+    assert len(answers) == sum(line.startswith("curl ") for step in steps for line in step.splitlines())
     errors = [answer["error"] for answer in answers if answer["status"] == "error"]
     assert [error["message"] for error in errors] == ["No such user"]
 
@@ -441,3 +442,40 @@ def test_the_receiver_of_the_document_believes_what_is_signed_and_nothing_else()
     assert not believed([other], now, body)
     assert not believed([secret], now, body + b" ")
     assert not believed([secret], str(int(time.time()) - 301), body)
+
+
+async def test_the_python_client_of_the_document_recovers_and_brings_a_new_token(
+    tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hears a price and a signal, and after its connection broke the signals that it missed, in order and once."""
+    async with running(tmp_path, REDIS_URL=redis_url) as hub:
+        monkeypatch.setenv("TICKHUB_URL", f"ws://{hub.place}/ws")
+        client: dict[str, Any] = {"__name__": "client"}
+        exec(of_kind("python-client.md", "python")[0], client)  # what readers are told to write
+        heard: list[dict[str, Any]] = []
+        asked: list[str] = []
+
+        def fresh() -> str:
+            asked.append(token("client", expires_in_s=62))
+            return asked[-1]
+
+        def offsets() -> list[int]:
+            return [one["offset"] for one in heard if one["type"] == "signals:new"]
+
+        async def signal(number: int) -> None:
+            await hub.publish("signals:generated", symbol=f"S{number}", signal_type="BUY", confidence=50)
+
+        following = asyncio.create_task(client["follow"](fresh, heard.append), name="client")
+        await until(lambda: any(one["type"] == "subscribed" for one in heard))
+        await hub.publish("market:TCS", price=3139.5)
+        await signal(1)
+        await until(lambda: offsets() == [1] and any(one["type"] == "market:update" for one in heard))
+        await until(lambda: any(one["type"] == "refreshed" for one in heard))
+        for connection in tuple(hub.server.server_state.connections):
+            connection.transport.abort()
+        await signal(2)
+        await signal(3)
+        await until(lambda: offsets() == [1, 2, 3])
+        assert len(asked) >= 3
+        following.cancel()
+        await asyncio.wait([following])

@@ -217,28 +217,6 @@ export declare class Backoff {
     next(): number;
     reset(): void;
 }
-/**
- * Listeners by event; one that throws is reported, and the others hear all the same.
- *
- * @template {object} Events
- */
-declare class Emitter<Events extends object> {
-    /** @type {Map<keyof Events, Array<(...values: any[]) => void>>} */
-    listeners: Map<keyof Events, Array<(...values: any[]) => void>>;
-    constructor();
-    /**
-     * @param {keyof Events} event
-     * @param {(...values: any[]) => void} listener
-     * @returns {() => void}
-     */
-    on(event: keyof Events, listener: (...values: any[]) => void): () => void;
-    /**
-     * @param {keyof Events} event
-     * @param {any} value
-     * @param {any} [more]
-     */
-    emit(event: keyof Events, value: any, more?: any): void;
-}
 export type LineOwner = {
     changed: (state: State) => void;
     live: (welcome: Message) => void;
@@ -269,7 +247,7 @@ export type Watcher = {
      */
     shown?: () => unknown;
 };
-/** @param {ArrayBuffer} buffer  One MessagePack value. Throws RangeError or TypeError for what is none. @returns {any} */
+/** One MessagePack value. Throws RangeError or TypeError for what is none. @param {ArrayBuffer} buffer */
 export declare function decodePacked(buffer: ArrayBuffer): any;
 /** @param {unknown} value  @returns {Uint8Array<ArrayBuffer>} */
 export declare function encodePacked(value: unknown): Uint8Array<ArrayBuffer>;
@@ -321,153 +299,6 @@ export type Wish = {
     delta: boolean;
     indicators: string[];
 };
-/** @typedef {{ mode: Mode, frequency: number, delta: boolean, indicators: string[] }} Wish
- *   `frequency` is Infinity where every update is wanted. */
-/** One who wants one channel: a subscription of this page, or another tab. */
-declare class Entry {
-    requested: string;
-    wish: Wish;
-    /** @type {Wire | null} */
-    wire: Wire | null;
-    /** @type {"waiting" | "on" | "failed" | "ended"} */
-    state: "waiting" | "on" | "failed" | "ended";
-    /** The last message that it has, on a log channel. @type {Position | null} */
-    position: Position | null;
-    /** Up to here, messages were missed and come one by one. */
-    replayed: number;
-    /** Why it is not on. @type {HubError | null} */
-    error: HubError | null;
-    /** @param {string} requested  @param {Wish} wish  @param {Position | null} position */
-    constructor(requested: string, wish: Wish, position: Position | null);
-    /** @param {Granted} _granted */
-    granted(_granted: Granted): void;
-    /** @param {HubError} error */
-    refused(error: HubError): void;
-    /** @param {Ended} _ended */
-    ended(_ended: Ended): void;
-    /** @param {any} _value  @param {Update} _update  The newest value of a channel. */
-    take(_value: any, _update: Update): void;
-    /** @param {any} value  @param {Update} update  The newest value, for this entry alone. */
-    takeSnapshot(value: any, update: Update): void;
-    /** @param {Message} _message  @param {boolean} _recovered */
-    logged(_message: Message, _recovered: boolean): void;
-    /** @param {Message} message  One of a log; those that it has already, or that come before their turn, are left out. */
-    takeLogged(message: Message): void;
-}
-/** One channel as the server is asked for it, and what is known of it. */
-declare class Wire {
-    name: string;
-    /** @type {Set<Entry>} */
-    entries: Set<Entry>;
-    on: boolean;
-    /** Whether it has been live before, so that what was missed is told. */
-    resuming: boolean;
-    /** The subscribe that is under way. @type {{ id: string, at: number, position: Position | null } | null} */
-    asked: {
-        id: string;
-        at: number;
-        position: Position | null;
-    } | null;
-    /** The options that the server was asked for last. */
-    key: string;
-    /** How often it comes, at most. */
-    frequency: number;
-    deltas: boolean;
-    /** @type {any} */
-    value: any;
-    type: string;
-    /** @type {number | null} */
-    delay: number | null;
-    /** Where the log stands, as far as it was heard. @type {Position | null} */
-    head: Position | null;
-    /** @param {string} name */
-    constructor(name: string);
-    /** The widest of what its entries wish. @returns {Wish} */
-    wish(): Wish;
-    /** The options of a subscribe; the server refuses some where they make no sense. */
-    options(): {
-        mode?: "ltp" | "quote" | undefined;
-        max_frequency?: number | undefined;
-        delta?: boolean | undefined;
-        indicators?: string[] | undefined;
-    };
-    /** The position to recover from: the earliest that an entry waits at. @returns {Position | null} */
-    since(): Position | null;
-    /** @param {Entry} entry  @param {boolean | null} recovered */
-    grant(entry: Entry, recovered: boolean | null): void;
-    /** Let an entry begin at the head of the log, or with the newest value. @param {Entry} entry */
-    join(entry: Entry): void;
-    /** The server has answered for a log channel. @param {boolean} recovered  @param {Position | null} since */
-    settleLog(recovered: boolean, since: Position | null): void;
-    /** @param {Message} message  One publication. */
-    take(message: Message): void;
-    /** @param {{ [name: string]: unknown } | null} delta  @param {boolean} snapshot  @param {number} missed */
-    update(delta: {
-        [name: string]: unknown;
-    } | null, snapshot: boolean, missed: number): Update;
-    /** Nothing comes any more; entries that were on wait to be so again. */
-    down(): void;
-}
-/**
- * All wires of a line. What is wished and what the server was asked for are compared a turn later, so that a thousand
- * calls in a row become one command.
- */
-declare class Wires {
-    send: (message: object) => boolean;
-    recovered: (event: HubEvents["recovered"]) => void;
-    /** By canonical name, or as asked until that is known. @type {Map<string, Wire>} */
-    byName: Map<string, Wire>;
-    /** Canonical names by other spellings. @type {Map<string, string>} */
-    canonical: Map<string, string>;
-    /** @type {Set<Wire>} */
-    dirty: Set<Wire>;
-    isLive: boolean;
-    lastId: number;
-    backoff: Backoff;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    timer: ReturnType<typeof setTimeout> | undefined;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    lateTimer: ReturnType<typeof setTimeout> | undefined;
-    /**
-     * @param {(message: object) => boolean} send
-     * @param {(event: HubEvents["recovered"]) => void} [recovered]
-     */
-    constructor(send: (message: object) => boolean, recovered?: (event: HubEvents["recovered"]) => void);
-    /** @param {Entry} entry */
-    add(entry: Entry): void;
-    /** @param {Entry} entry */
-    remove(entry: Entry): void;
-    /** @param {Wire} wire */
-    touch(wire: Wire): void;
-    live(): void;
-    down(): void;
-    /** Ask for what is not on, of refused or ended entries for the `chosen` ones. @param {(entry: Entry) => boolean} chosen */
-    retry(chosen: (entry: Entry) => boolean): void;
-    /** The same for what has failed for a while only, after a while. */
-    retryLater(): void;
-    /** Ask again where no reply came. */
-    retryLate(): void;
-    /** Bring the server to what is wished. */
-    settle(): void;
-    /** @param {Wire} wire  @param {Map<string, Wire[]>} wanted */
-    compare(wire: Wire, wanted: Map<string, Wire[]>): void;
-    /** @param {string} key  @param {Wire[]} wires */
-    subscribe(key: string, wires: Wire[]): void;
-    /** @param {Message} message  @returns {boolean} whether somebody wants it. */
-    take(message: Message): boolean;
-    /** @param {{ [name: string]: any }} fact  @param {string} id */
-    granted(fact: {
-        [name: string]: any;
-    }, id: string): void;
-    /** @param {Wire} wire  @param {string} name  @returns {Wire | null} null where another wire has the name. */
-    rename(wire: Wire, name: string): Wire | null;
-    /** @param {string} name  @param {HubError} error  @param {string} id */
-    refused(name: string, error: HubError, id: string): void;
-    /** A whole subscribe was refused. @param {Message} message */
-    failed(message: Message): boolean;
-    /** @param {Ended} ended */
-    ended({ channel, code, reason }: Ended): void;
-}
 /** Some channels with the same options, and who listens to them. Made by `Hub.subscribe`. */
 export declare class Subscription {
     #private;
@@ -478,13 +309,6 @@ export declare class Subscription {
     /** What became of the first channels, once that is known of each.
      * @type {Promise<Outcome>} */
     ready: Promise<Outcome>;
-    /**
-     * @hideconstructor
-     * @param {Wires} wires
-     * @param {SubscribeOptions} options
-     * @param {(subscription: Subscription) => void} forget
-     */
-    constructor(wires: Wires, options: SubscribeOptions, forget: (subscription: Subscription) => void);
     /** The channels' names; in full once the server has answered. */
     get channels(): string[];
     /**
@@ -628,4 +452,3 @@ export declare class Hub {
  * @returns {Hub}
  */
 export declare function connect(url: string | URL, options: ConnectOptions): Hub;
-export {};

@@ -143,6 +143,7 @@ function call(listener, value, more) {
 /**
  * Listeners by event; one that throws is reported, and the others hear all the same.
  *
+ * @internal
  * @template {object} Events
  */
 class Emitter {
@@ -268,7 +269,7 @@ class Commands {
   /** @param {HubError} error  Nothing more will be answered. */
   close(error) {
     this.closed = error;
-    for (const id of [...this.pending.keys()]) this.settle(id)?.reject(error);
+    for (const id of this.pending.keys()) this.settle(id)?.reject(error);
   }
 }
 
@@ -283,6 +284,7 @@ function errorOf(told, channel = null) {
 /**
  * What hears a line.
  *
+ * @internal
  * @typedef {object} LineOwner
  * @property {(state: State) => void} changed
  * @property {(welcome: Message) => void} live
@@ -294,6 +296,7 @@ function errorOf(told, channel = null) {
 /**
  * Looks whether time passes: timers that come late, and what the browser tells of the page and the network.
  *
+ * @internal
  * @typedef {object} Watcher
  * @property {(slept: boolean) => unknown} tick  Once a second; `slept` where this one came late.
  * @property {() => unknown} woke  The tab is looked at again, or was frozen and goes on.
@@ -417,7 +420,12 @@ class Line {
     this.commands.close(new HubError("CLOSED", reason || "The hub is closed", { closeCode: code }));
   }
 
-  /** @param {StateName} state  @param {number | null} [retryAt]  @param {number | null} [code]  @param {string} [reason] */
+  /**
+   * @param {StateName} state
+   * @param {number | null} [retryAt]
+   * @param {number | null} [code]
+   * @param {string} [reason]
+   */
   enter(state, retryAt = null, code = this.state.code, reason = this.state.reason) {
     this.state = { state, attempt: this.backoff.attempt, retryAt, code, reason };
     this.owner.changed(this.state);
@@ -461,7 +469,13 @@ class Line {
   /** @param {string} token  @param {number} round */
   openSocket(token, round) {
     this.token = token;
-    const socket = new this.WebSocket(this.url, this.format === "msgpack" ? ["msgpack"] : []);
+    let socket;
+    try {
+      socket = new this.WebSocket(this.url, this.format === "msgpack" ? ["msgpack"] : []);
+    } catch (error) {
+      this.close(null, String(error)); // such as ws: on a page that came over https:
+      return;
+    }
     this.socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
@@ -586,17 +600,19 @@ class Line {
 
   /** @param {number} left  In milliseconds. */
   async refreshOrTell(left) {
+    const { round, token } = this;
     try {
       await this.refresh();
     } catch (error) {
       this.owner.fault(tokenFault(error));
-      if (this.live) this.refreshTimer = setTimeout(() => void this.refreshOrTell(left / 2), Math.max(1000, left / 2));
     }
+    if (round !== this.round || token !== this.token) return;
+    this.refreshTimer = setTimeout(() => void this.refreshOrTell(left / 2), Math.max(1000, left / 2));
   }
 
   /** Take a new token now. Rejects with what the getter threw or the server said. */
   async refresh() {
-    const round = this.round;
+    const { round } = this;
     this.refreshedAt = Date.now();
     const token = await this.newToken();
     if (round !== this.round) return;
@@ -650,7 +666,8 @@ class Line {
 /** @param {unknown} error */
 function tokenFault(error) {
   if (error instanceof HubError) return error;
-  return new HubError("UNAUTHORIZED", `No token: ${error instanceof Error ? error.message : error}`, { temporary: true });
+  const why = error instanceof Error ? error.message : String(error);
+  return new HubError("UNAUTHORIZED", `No token: ${why}`, { temporary: true });
 }
 
 // -- formats ----------------------------------------------------------------------------------------------------------
@@ -748,8 +765,8 @@ class PackedReader {
   /** @param {number} size */
   array(size) {
     this.enter(size);
-    const items = new Array(size);
-    for (let place = 0; place < size; place += 1) items[place] = this.value();
+    const items = [];
+    for (let place = 0; place < size; place += 1) items.push(this.value());
     this.depth -= 1;
     return items;
   }
@@ -770,7 +787,7 @@ class PackedReader {
   }
 }
 
-/** @param {ArrayBuffer} buffer  One MessagePack value. Throws RangeError or TypeError for what is none. @returns {any} */
+/** One MessagePack value. Throws RangeError or TypeError for what is none. @param {ArrayBuffer} buffer */
 export function decodePacked(buffer) {
   const reader = new PackedReader(buffer);
   const value = reader.value();
@@ -834,7 +851,14 @@ class PackedWriter {
     else this.view.setInt32(at, value);
   }
 
-  /** @param {number} size  @param {number} short  @param {number} most  @param {number} long  The head of what has a size. */
+  /**
+   * The head of what has a size: with the size in it up to `most`, else before it.
+   *
+   * @param {number} size
+   * @param {number} short
+   * @param {number} most
+   * @param {number} long
+   */
   head(size, short, most, long) {
     if (size <= most) {
       this.tag(short | size);
@@ -984,7 +1008,7 @@ class Entry {
   /** @param {Message} _message  @param {boolean} _recovered */
   logged(_message, _recovered) {}
 
-  /** @param {Message} message  One of a log; those that it has already, or that come before their turn, are left out. */
+  /** @param {Message} message  One of a log; what it has already, or comes before its turn, is left out. */
   takeLogged(message) {
     const { offset } = message;
     if (offset !== undefined && this.position !== null) {
@@ -1197,7 +1221,7 @@ class Wires {
     for (const wire of this.byName.values()) wire.down();
   }
 
-  /** Ask for what is not on, of refused or ended entries for the `chosen` ones. @param {(entry: Entry) => boolean} chosen */
+  /** @param {(entry: Entry) => boolean} chosen  Ask for what is not on; of what was refused or has ended, for these. */
   retry(chosen) {
     for (const wire of this.byName.values()) {
       let found = !wire.on && wire.asked === null;
@@ -1365,8 +1389,8 @@ class Wires {
     const wire = this.byName.get(name);
     if (wire === undefined || wire.asked?.id !== id) return;
     wire.asked = null;
-    for (const entry of [...wire.entries]) {
-      if (entry.state !== "waiting") continue;
+    const waiting = [...wire.entries].filter((entry) => entry.state === "waiting");
+    for (const entry of waiting) {
       entry.state = "failed";
       entry.refused(error);
     }
@@ -1376,7 +1400,7 @@ class Wires {
   /** A whole subscribe was refused. @param {Message} message */
   failed(message) {
     let found = false;
-    for (const wire of [...this.byName.values()]) {
+    for (const wire of this.byName.values()) {
       if (wire.asked === null || wire.asked.id !== message.id) continue;
       found = true;
       this.refused(wire.name, errorOf(message, wire.name), message.id);
@@ -1393,8 +1417,8 @@ class Wires {
       this.retryLater();
       return;
     }
-    for (const entry of [...wire.entries]) {
-      if (entry.state !== "waiting") continue;
+    const waiting = [...wire.entries].filter((entry) => entry.state === "waiting");
+    for (const entry of waiting) {
       entry.state = "ended";
       entry.ended({ channel, code, reason });
     }
@@ -1428,7 +1452,12 @@ function chunks(items, size) {
 
 /** One channel of a subscription. */
 class SubscriptionEntry extends Entry {
-  /** @param {Subscription} subscription  @param {string} requested  @param {Wish} wish  @param {Position | null} position */
+  /**
+   * @param {Subscription} subscription
+   * @param {string} requested
+   * @param {Wish} wish
+   * @param {Position | null} position
+   */
   constructor(subscription, requested, wish, position) {
     super(requested, wish, position);
     this.subscription = subscription;
@@ -1527,7 +1556,7 @@ export class Subscription {
   #forget;
 
   /**
-   * @hideconstructor
+   * @internal
    * @param {Wires} wires
    * @param {SubscribeOptions} options
    * @param {(subscription: Subscription) => void} forget
@@ -1746,13 +1775,15 @@ function iterated(value, update, missed) {
 
 // -- one socket for many tabs -----------------------------------------------------------------------------------------
 //
-// Every tab stands in line for one Web Lock. Who holds it keeps the Switchboard: a Line, and Wires whose entries are the
-// other tabs' wishes. Tabs speak the hub's own protocol with it over a BroadcastChannel, so that for a tab a new holder
+// Every tab stands in line for one Web Lock. Who holds it keeps the Switchboard: a Line, and Wires whose entries are
+// the tabs' wishes. Tabs speak the hub's own protocol with it over a BroadcastChannel, so that for a tab a new holder
 // is nothing but a new connection: it subscribes again, and recovers from the positions that it knows itself.
 
 /**
- * @typedef {{ tab: string, kind: "join" | "leave" | "restart" } | { tab: string, kind: "say", message: Message }} TabSays
- * @typedef {string | ArrayBuffer | { to: string, message: Message }} Relayed  A frame for all, or a message for one tab.
+ * @internal
+ * @typedef {{ tab: string, kind: "join" | "leave" | "restart" }
+ *   | { tab: string, kind: "say", message: Message }} TabSays
+ * @typedef {string | ArrayBuffer | { to: string, message: Message }} Relayed  A frame for all, or a message for one.
  * @typedef {{ holder: string, kind: "state", state: State, welcome: Message | null }
  *   | { holder: string, kind: "batch", items: Relayed[] }} HolderSays
  */
@@ -1808,7 +1839,7 @@ class Seat {
     if (action === "subscribe") {
       for (const name of message.channels) this.add(new SeatEntry(this, id, name, message));
     } else if (action === "unsubscribe") {
-      for (const entry of [...this.entries.values()]) {
+      for (const entry of this.entries.values()) {
         if (message.channels.includes(entry.wire?.name ?? entry.requested)) this.remove(entry);
       }
     } else {
@@ -1845,7 +1876,7 @@ class Seat {
   }
 
   clear() {
-    for (const entry of [...this.entries.values()]) this.remove(entry);
+    for (const entry of this.entries.values()) this.remove(entry);
   }
 }
 
@@ -1910,7 +1941,7 @@ class Switchboard {
   ended(channel) {
     this.wires.byName.get(channel)?.down();
     for (const seat of this.seats.values()) {
-      for (const entry of [...seat.entries.values()]) if (entry.wire?.name === channel) seat.remove(entry);
+      for (const entry of seat.entries.values()) if (entry.wire?.name === channel) seat.remove(entry);
     }
   }
 
@@ -2042,7 +2073,12 @@ class SharedLine {
     });
   }
 
-  /** Stand in line for the socket, or take it from a tab that doesn't answer. @param {AbortSignal} signal  @param {boolean} steal */
+  /**
+   * Stand in line for the socket, or take it from a tab that doesn't answer.
+   *
+   * @param {AbortSignal} signal
+   * @param {boolean} steal
+   */
   stand(signal, steal) {
     this.hold(signal, this.name, steal ? { steal } : { signal }, () => {
       this.board = new Switchboard(this.name, this.url, this.options);

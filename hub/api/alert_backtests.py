@@ -36,8 +36,8 @@ MAX_BARS = 12_000
 """Minutes of all instruments of one backtest: 30 days of a stock."""
 MAX_SOURCES = 10
 """Instruments and candles of theirs that one backtest may look at."""
-AT_ONCE = 2
-"""Backtests that run in this process at the same time."""
+AT_ONCE = 1
+"""Backtests that run in this process at the same time: they share one processor with all sockets."""
 WAITING = 2
 """Backtests of one user that may be asked for at the same time: one that runs and one that waits."""
 
@@ -210,5 +210,5 @@ def _notes(asked: Asked, found: Tried, bars: Sequence[Bar], days: int) -> list[P
         notes.append(Phrase("The candles that are stored give no value of {indicators}", {"indicators": unsettled}))
     covered = len({ist_day(bar.start_ms) for bar in bars})
     if bars and covered < days:
-        notes.append(Phrase("Candles of {covered} of the {days} days are tried", {"covered": covered, "days": days}))
+        notes.append(Phrase("Only {covered} of the {days} days could be tried", {"covered": covered, "days": days}))
     return notes

@@ -6,8 +6,9 @@ import asyncio
 import uvloop
 
 from hub.commands.greeting import greeting
-from hub.process import Process
+from hub.process import Process, faults_of
 from hub.terminal import say
+from schemas.errors import SettingsError
 from schemas.settings import Settings
 
 
@@ -17,7 +18,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
-    """Run the roles. Raises SettingsError."""
+    """Run the roles. Raises SettingsError, with all that is wrong."""
+    if faults := faults_of(settings, options.roles):
+        raise SettingsError(faults)
 
     async def process() -> int:
         process = Process(settings, options.roles)

@@ -25,11 +25,11 @@ class FeedHours:
         self._sessions = sessions
         self._find = find
         self._wall = wall
-        self._around_the_clock = around_the_clock
+        self.around_the_clock = around_the_clock
 
     def session_of(self, exchange: str) -> MarketSession:
         """What an exchange does now."""
-        if self._around_the_clock and exchange in ("NSE", "BSE"):
+        if self.around_the_clock and exchange in ("NSE", "BSE"):
             return MarketSession(MarketState.CONTINUOUS)
         return self._sessions.session(exchange, int(self._wall() * 1000))
 
@@ -45,7 +45,7 @@ class FeedHours:
 
     def _class_of(self, exchange: str, symbol: str, moment_ms: int) -> SessionClass | None:
         """Whose hours an instrument keeps; None around the clock, as what outsiders publish."""
-        instrument = None if self._around_the_clock else self._find(exchange, symbol)
+        instrument = None if self.around_the_clock else self._find(exchange, symbol)
         if instrument is None or exchange not in MAIN_CLASS:
             return None
         return session_class(instrument, ist_day(moment_ms))

@@ -25,6 +25,7 @@ from channels.channel import ChannelNames
 from channels.lease import Fence
 from channels.registry import Registry
 from channels.shape import Update as Heard
+from feeds import simulated_past
 from feeds.accounts.credentials import read_credentials
 from feeds.accounts.runner import BrokerFeed
 from feeds.candles.engine import CandleEngine
@@ -312,10 +313,17 @@ class Feeds:
             async with asyncio.timeout(PREPARE_S):
                 await self._migration_tried.wait()
                 await self._sessions_read.wait()
+                await self._give_a_past()
                 if self._replay is None:  # what is stored of its days may be from the last time it was played
                     await self.candles.restore()
         except TimeoutError:
             log.warning("feeds.unprepared", extra={"hint": "the database doesn't answer; today's candles have gaps"})
+
+    async def _give_a_past(self) -> None:
+        """A market that never closes and is alone here goes on where it stopped; one with a seed repeats itself."""
+        simulator = self.feeds[0]
+        if self.hours.around_the_clock and isinstance(simulator, Simulator) and self._settings.simulator_seed is None:
+            await simulated_past.begin(simulator, self.history, int(self._wall() * 1000))
 
     async def _cease(self) -> None:
         """Keeps what is only in memory, unless another process is the one to say it by now."""

@@ -3,9 +3,10 @@
 import asyncio
 import base64
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +15,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hub.live import ROOT, SECRET, environment, running
+from tests.hub.live import ROOT, SECRET, Hub, environment, running, token
 
 CLIENT = ROOT / "clients" / "js"
 NODE = Path(sys.executable).parent / "node"
 
 
-async def node(*words: str, **environ: str) -> tuple[int, str]:
-    """Run Node in the client's directory: the exit code, and what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        NODE,
-        *words,
+def node(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run Node in the client's directory, to the end; blocks."""
+    return subprocess.run(
+        [NODE, *words],
         cwd=CLIENT,
         env={"PATH": str(NODE.parent)} | environ,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
     )
-    try:
-        async with asyncio.timeout(50):
-            printed, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return process.returncode, printed.decode()
 
 
+@pytest.mark.timeout(120)
 async def test_every_test_of_the_client_passes_against_a_real_hub(tmp_path: Path) -> None:
     own = {
         "command": [sys.executable, "-m", "hub", "web"],
@@ -49,18 +43,24 @@ async def test_every_test_of_the_client_passes_against_a_real_hub(tmp_path: Path
     }
     async with running(tmp_path / "shared") as hub:
         hub.web.connections._services = msgspec.structs.replace(hub.web.connections._services, heartbeat_s=1.0)
-        code, printed = await node(
+        done = await asyncio.to_thread(
+            node,
             "--test",
             "--test-reporter=tap",
-            "test/pure.test.js",
-            "test/live.test.js",
+            "--test-timeout=30000",
+            *sorted(f"test/{path.name}" for path in CLIENT.glob("test/*.test.js")),
             TICKHUB_PLACE=hub.place,
             TICKHUB_SECRET=SECRET,
             TICKHUB_OWN=json.dumps(own),
         )
-    assert code == 0, printed
-    assert "# fail 0" in printed
-    assert "# skipped 0" in printed
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# skipped 0" in done.stdout
+
+
+def _number(digits: str) -> float:
+    """A number as JavaScript means it, which writes large ones without a point."""
+    exact = int(digits)
+    return exact if abs(exact) < 2**53 else float(digits)
 
 
 class Echo:
@@ -77,7 +77,7 @@ class Echo:
         assert self._process.stdout is not None
         self._process.stdin.write(base64.b64encode(packed).decode() + "\n")
         self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        answer = json.loads(self._process.stdout.readline(), parse_int=_number)
         return answer["value"], base64.b64decode(answer["again"])
 
     def close(self) -> None:
@@ -111,3 +111,32 @@ def test_what_the_server_packs_the_client_understands_and_the_other_way_round(ec
     understood, again = echo(msgspec.msgpack.encode(value))
     assert understood == value
     assert msgspec.msgpack.decode(again) == value
+
+
+EXAMPLES = re.findall(r"^```js\n(.*?)^```", (CLIENT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
+    """A hub with a price and two signals."""
+    async with running(tmp_path) as hub:
+        await hub.publish("market:RELIANCE", price=2500.5)
+        for symbol in ("TCS", "INFY"):
+            await hub.publish("signals:generated", symbol=symbol, signal_type="BUY", confidence=71.5)
+        yield hub
+
+
+@pytest.mark.parametrize(
+    ("number", "printed"),
+    [(0, "market:NSE:RELIANCE 2500.5"), (1, "TCS BUY\nINFY BUY\n1 0"), (2, "PERMISSION_DENIED false")],
+    ids=["prices", "logs", "connection"],
+)
+async def test_the_examples_of_the_readme_run(hub: Hub, number: int, printed: str) -> None:
+    program = EXAMPLES[number].replace("http://localhost:8081", hub.url).replace('"tickhub"', '"./tickhub.js"')
+    done = await asyncio.to_thread(node, "--input-type=module", "--eval", program, TICKHUB_TOKEN=token())
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
+
+
+def test_the_readme_has_no_further_examples() -> None:
+    assert len(EXAMPLES) == 3

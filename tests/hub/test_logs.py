@@ -253,3 +253,18 @@ async def test_uvicorn_logs_no_token_of_a_request() -> None:
     assert "failed on token=***" in out.getvalue()
     assert JWT not in out.getvalue()
     assert " INFO " not in out.getvalue()
+
+
+def test_a_line_for_people_is_not_said_again_within_a_minute() -> None:
+    out = written("text")
+    for pause_s in (1, 1, 2, 1):
+        log.warning("broker.waiting", extra={"pause_s": pause_s})
+    log.error("broker.lost")
+    log.error("broker.lost")
+    assert [line.split()[2:] for line in out.getvalue().splitlines()] == [
+        ["broker.waiting", "pause_s=1"], ["broker.waiting", "pause_s=2"], ["broker.lost"], ["broker.lost"],
+    ]  # fmt: skip
+    programs = written("json")
+    for _ in range(2):
+        log.warning("broker.waiting")
+    assert len(entries(programs)) == 2

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sqlite3
 import time
 from contextlib import closing
@@ -264,3 +265,48 @@ async def test_what_is_dead_is_sent_again(
         assert capsys.readouterr().out.startswith(f"{count} will be sent again")
     assert await asyncio.to_thread(main, ["notifiers", "--redrive", "--since", "soon"]) == 1
     await engine.dispose()
+
+
+def test_a_token_can_be_had_as_a_link_into_the_dashboard(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["token", "--user", "admin", "--role", "admin", "--link"]
+    assert main(words) == 0
+    page, _, token = capsys.readouterr().out.strip().partition("/#token=")
+    assert page == f"http://localhost:{os.environ['PORT']}"
+    assert jwt.decode(token, SECRET, ["HS256"], audience="tickhub")["role"] == "admin"
+    environ.setenv("PUBLIC_URL", "https://hub.example")
+    assert main(words) == 0
+    assert capsys.readouterr().out.startswith("https://hub.example/#token=")
+
+
+def test_all_that_is_wrong_at_the_start_is_said_at_once(
+    environ: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    environ.setenv("DATA_DIR", str(tmp_path / "file" / "data"))
+    environ.setenv("FEED", "replay,kite")
+    environ.setenv("REPLAY_FILE", str(tmp_path / "none.csv"))
+    environ.setenv("NAMESPACES_FILE", str(tmp_path / "none.toml"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        environ.setenv("PORT", str(taken.getsockname()[1]))
+        assert main([]) == 78
+    printed = capsys.readouterr().err
+    named = re.findall(r"^  (\w+): ", printed, re.MULTILINE)
+    assert named == ["DATA_DIR", "REPLAY_FILE", "NAMESPACES_FILE", "FEED", "PORT"]
+    assert "Traceback" not in printed
+
+
+def test_a_database_that_is_away_is_said_in_the_greeting_once() -> None:
+    url = f"postgresql://u:hush-hush@127.0.0.1:{free_port()}/hub"
+    with HubProcess(DATABASE_URL=url) as process:
+        os.kill(process.pid, signal.SIGTERM)
+        process.wait()
+        output = process.log()
+    assert re.search(r"^  database    postgresql://\S+\n +does not answer: .*DATABASE_URL", output, re.MULTILINE)
+    assert "hush-hush" not in output
+    events = re.findall(r"^\S+ (?:INFO|WARNING) +(\S.*)$", output, re.MULTILINE)
+    assert len(events) == len(set(events))
+    assert "Traceback" not in output

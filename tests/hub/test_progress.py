@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import pty
 import sys
@@ -10,6 +11,10 @@ import pytest
 from hub import logs, progress
 from tests.hub.live import until
 from tests.hub.test_logs import _logging_as_before  # noqa: F401 - what `configure` sets is undone
+
+
+ERASED = b"\x1b[2K\x1b[?25h\r"
+"""The line of the bar is empty, and the cursor is back at its beginning."""
 
 
 @pytest.fixture(autouse=True)
@@ -67,14 +72,12 @@ async def test_a_terminal_has_a_bar_that_leaves_no_trace(monkeypatch: pytest.Mon
 
         def drawn() -> bool:
             nonlocal shown
-            try:
+            with contextlib.suppress(BlockingIOError):
                 shown += os.read(leader, 65536)
-            except BlockingIOError:
-                pass
             return b"Loading" in shown and b"reading" in shown
 
         with progress.shown("Loading") as work:
             work.tell(1, 2, "reading")
             await until(drawn)
-        await until(lambda: not drawn() or shown.rstrip().endswith(b"\x1b[2K") or b"\x1b[?25h" in shown)
+        await until(lambda: drawn() and shown.endswith(ERASED))
     os.close(leader)

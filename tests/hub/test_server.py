@@ -29,7 +29,8 @@ def test_a_taken_port_is_a_fault_of_the_setting_port() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError) as caught:
             listen("127.0.0.1", port)
-    assert caught.value.faults == [f"PORT: can't listen on 127.0.0.1:{port}: Address already in use"]
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"PORT: can't listen on 127.0.0.1:{port}: Address already in use; ")
 
 
 def test_a_host_that_is_none_is_a_fault_of_the_setting_host() -> None:

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { HubError } from "../tickhub.js";
-import { OwnHub, Proxy, chat, heardOn, hubFor, live, place, quick, token, until } from "./support.js";
+import { Proxy, chat, heardOn, hubFor, live, place, quick, token, until } from "./support.js";
 
 const values = (subscription) => subscription.heard.map(({ value }) => value);
 const numbers = (subscription) => values(subscription).map(({ n }) => n);
@@ -229,20 +229,6 @@ test("latest channels begin with a snapshot after a cut, without what is gone", 
   assert.equal(latest.heard[1].event.snapshot, true);
 });
 
-test("the token getter is asked again before the token ends, and the connection goes on", async (t) => {
-  let asked = 0;
-  const hub = hubFor(t, {
-    token: async () => token({ user: "short", expiresIn: (asked += 1) === 1 ? 3 : 3600 }),
-  });
-  await live(hub);
-  await until(() => asked === 2);
-  await new Promise((resolve) => setTimeout(resolve, 3500)); // past the end of the first token
-  assert.equal(hub.state, "live");
-  assert.equal(asked, 2);
-  assert.deepEqual(hub.states.map(({ state }) => state), ["connecting", "live"]);
-  assert.deepEqual(hub.errors, []);
-});
-
 test("a token that has ended is replaced with the next connection, without waiting", async (t) => {
   let asked = 0;
   const hub = hubFor(t, { backoff: { min: 60_000, max: 60_000 }, token: () => token({ expiresIn: (asked += 1) === 1 ? -10 : 60 * 60 }) });
@@ -324,18 +310,6 @@ test("a refresh that brings another plan is told, and what was refused is asked 
   plan = "pro";
   await hub.refresh();
   await until(() => granted.length === 2);
-});
-
-test("a dead connection is left after two heartbeats, and a probe finds it sooner", async (t) => {
-  const proxy = await Proxy.to(t);
-  const hub = hubFor(t, {}, proxy.url);
-  await live(hub);
-  const before = proxy.connections;
-  proxy.silent = true;
-  await until(() => hub.states.some(({ reason }) => reason.includes("two heartbeats")), "given up");
-  proxy.silent = false;
-  await live(hub);
-  assert.ok(proxy.connections > before);
 });
 
 test("a command waits for the connection, up to its time; what can't be known is not said twice", async (t) => {
@@ -464,27 +438,4 @@ test("three thousand channels are subscribed and kept through a cut", async (t) 
   await hub.ping();
   const left = (await hub.subscriptions()).map(({ channel }) => channel);
   assert.deepEqual(left.sort(), ["quick:many-0", "quick:more"]);
-});
-
-test("a shutdown's time is kept to, and logs of another life are told as lost", async (t) => {
-  const own = new OwnHub(t);
-  await own.start();
-  const hub = hubFor(t, { backoff: { min: 60_000, max: 60_000 } }, `ws://${own.place}/ws`);
-  const recovered = [];
-  hub.on("recovered", (event) => recovered.push(event));
-  const log = await heardOn(hub, "chat:restart");
-  await hub.publish("chat:restart", { n: 1 });
-  const stopped = Date.now();
-  await own.end("SIGTERM");
-  const { retryAt, code } = hub.states.find(({ state }) => state === "waiting");
-  assert.equal(code, 3001);
-  assert.ok(retryAt - stopped >= 400 && retryAt - stopped <= 4000, `${retryAt - stopped} ms`);
-  await until(() => hub.states.filter(({ state }) => state === "waiting").length > 1, "a second wait");
-  await own.start();
-  hub.reconnect();
-  await until(() => recovered.length === 1);
-  assert.equal(recovered[0].recovered, false);
-  await hub.publish("chat:restart", { n: 2 });
-  await until(() => log.heard.length === 2);
-  assert.deepEqual(numbers(log), [1, 2]);
 });

@@ -8,6 +8,7 @@ import { go, route } from "./core/router.js";
 import { session } from "./core/session.js";
 import { paint } from "./core/theme.js";
 import { loading, nothing } from "./ui/controls.js";
+import { notify } from "./ui/notices.js";
 import { makeShell } from "./ui/shell.js";
 
 /**
@@ -65,7 +66,7 @@ function draw() {
   shell?.end();
   if (session.current.value.kind === "nobody") live.close();
   else live.open();
-  shell = makeShell({ place, redraw: draw, change });
+  shell = makeShell({ place, change });
   void show(route.value);
 }
 
@@ -94,10 +95,14 @@ async function start() {
   route.on((there) => { if (there !== first) void show(there); });
   session.current.on((who) => {
     if (`${who.kind} ${who.user}` === user) return;
+    if (user.startsWith("account") && who.kind === "demo") notify({ title: t("You are logged out"), text: t("What you see now is the demonstration.") });
     user = `${who.kind} ${who.user}`;
     void adopt().then(draw);
   });
 }
+
+// A notification that was clicked says where to go.
+navigator.serviceWorker?.addEventListener("message", ({ data }) => { if (typeof data?.open === "string") location.href = data.open; });
 
 const first = route.value;
 void start();

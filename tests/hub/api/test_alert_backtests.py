@@ -78,14 +78,14 @@ async def test_without_candles_nothing_fires_and_it_is_said(office: Office) -> N
     [
         ("bid > 1 or price > 1", 1, "Candles do not hold bid, so nothing fires by that here"),
         ("sma(50) on 1d > 1", 1, "The candles that are stored give no value of sma(50) on 1d"),
-        ("price > 1", 5, "Candles of 1 of the 5 days are tried"),
+        ("price > 1", 5, "Only 1 of the 5 days could be tried"),
         ("price > NSE:INFY.price", 1, "No candles of NSE:INFY are stored here yet"),
         (
             "price > 1 or NSE:INFY.price > 1 or ask > 1",
             2,
             (
                 "No candles of NSE:INFY are stored here yet. Candles do not hold ask, so nothing fires by that here. "
-                "Candles of 1 of the 2 days are tried"
+                "Only 1 of the 2 days could be tried"
             ),
         ),
     ],
@@ -114,7 +114,7 @@ async def test_a_day_that_is_cut_is_left_out(office: Office, monkeypatch: pytest
     monkeypatch.setattr(alert_backtests, "MAX_BARS", 500)
     await office.store(*walk(THURSDAY, 1), *walk(FRIDAY, 2))
     data = (await ask(office, days=2)).data
-    assert (data["bars"], data["note"]) == (375, "Candles of 1 of the 2 days are tried")
+    assert (data["bars"], data["note"]) == (375, "Only 1 of the 2 days could be tried")
     monkeypatch.setattr(alert_backtests, "MAX_BARS", 100)
     data = (await ask(office, days=1)).data
     assert (data["bars"], data["to"]) == (101, "2026-11-20T15:30:00.000+05:30")
@@ -148,7 +148,7 @@ async def test_a_backtest_that_makes_no_sense_is_refused(
 
 async def test_one_runs_and_one_waits_and_more_are_refused(office: Office) -> None:
     await office.store(*minutes(MONDAY, 99, 102))
-    async with office.backtests._running, office.backtests._running:
+    async with office.backtests._running:
         asking = [asyncio.create_task(ask(office), name=f"asking.{number}") for number in range(5)]
         done, waiting = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
         while len(done) < 3:

@@ -20,15 +20,23 @@ from typing import Any
 
 import pytest
 
-from tests.hub.live import ROOT, SECRET, Hub, HubProcess, running, token, until
+from tests.hub.live import ROOT, SECRET, Client, Hub, HubProcess, running, token, until
 
 LIMIT_S = 25.0
 
 
+def environ_of(settings: dict[str, str], **more: str) -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), "TERM": "xterm"} | settings | more
+
+
 def environ(hub: Hub, **more: str) -> dict[str, str]:
-    port = str(hub.settings.port)
-    path = os.environ.get("PATH", "")
-    return {"PATH": path, "PYTHONPATH": str(ROOT), "PORT": port, "JWT_SECRET": SECRET, "TERM": "xterm"} | more
+    return environ_of({"PORT": str(hub.settings.port), "JWT_SECRET": SECRET}, **more)
+
+
+async def somebody_hears(client: Client) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not (await client.ask("presence", channel="chat:a"))["clients"]:  # noqa: ASYNC110 - nobody is told of it
+            await asyncio.sleep(0.05)
 
 
 async def tail(hub: Hub, *words: str, **more: str) -> tuple[int, str, str]:
@@ -51,7 +59,7 @@ async def tail(hub: Hub, *words: str, **more: str) -> tuple[int, str, str]:
 @pytest.fixture
 async def hub(tmp_path: Path) -> Any:
     async with running(tmp_path) as hub:
-        hub.settings.data_dir.mkdir(exist_ok=True)  # noqa: ASYNC240 - nothing else is going on
+        hub.settings.data_dir.mkdir(exist_ok=True)
         await hub.publish("market:TCS", price=3139.65, change=-8.2)
         yield hub
 
@@ -175,27 +183,24 @@ async def test_on_a_terminal_prices_are_a_live_table_and_signals_lines_below_it(
 
 async def test_after_a_restart_nothing_of_a_log_is_missing(redis_url: str) -> None:
     """The hub is told to stop and comes back; what was said meanwhile stands in the output, once."""
-    environ_ = {"REDIS_URL": redis_url}
-    with HubProcess(**environ_) as process:
+    with HubProcess(REDIS_URL=redis_url) as process:
         following = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "hub", "tail", "chat:a", "--json", "--count", "3",
-            env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(ROOT), "TICKHUB_TOKEN": token()} | process.environ,
+            env=environ_of(process.environ, TICKHUB_TOKEN=token()),
             cwd=process.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
             async with process.client() as client:
-                while len((await client.ask("presence", channel="chat:a")).get("clients", [])) < 1:
-                    await asyncio.sleep(0.05)
+                await somebody_hears(client)
                 await client.ask("publish", channel="chat:a", data={"n": 1})
             os.kill(process.pid, signal.SIGTERM)
             await asyncio.to_thread(process.wait)
-            with HubProcess("web", **environ_) as other:
+            with HubProcess("web", REDIS_URL=redis_url) as other:
                 async with other.client() as client:
                     await client.ask("publish", channel="chat:a", data={"n": 2})
             await asyncio.to_thread(process.start)
             async with process.client() as client:
-                while len((await client.ask("presence", channel="chat:a")).get("clients", [])) < 1:
-                    await asyncio.sleep(0.05)
+                await somebody_hears(client)
                 await client.ask("publish", channel="chat:a", data={"n": 3})
             async with asyncio.timeout(LIMIT_S):
                 out, err = await following.communicate()

@@ -82,15 +82,15 @@ function enter(said) {
 /** A reload needs no new tokens. @param {any} account */
 const remember = (account) => sessionStorage.setItem(LOGIN, JSON.stringify({ access_token: access, user: account }));
 
-/** @param {Farewell} why */
-function leave(why) {
+/** @param {Farewell} why @param {() => boolean} [next]  What to be instead of nobody, if it can be had. */
+function leave(why, next = () => false) {
   const { kind } = current.value;
   access = null;
   session.farewell = why;
   sessionStorage.removeItem(TOKEN);
   sessionStorage.removeItem(LOGIN);
   if (kind !== "token" && kind !== "demo") drop();
-  current.set(NOBODY);
+  if (!next()) current.set(NOBODY);
 }
 
 /** What the page before this one, in this tab, left to it. @returns {any} */
@@ -247,16 +247,15 @@ export const session = {
       if (kind === "account") await bare("POST", "/auth/logout", { token, body: everywhere ? { everywhere } : {} });
     } finally {
       leaving = false;
-      leave("out");
       if (kind === "account") tabs.postMessage({ left: user });
-      this.demonstrate();
+      leave("out", () => this.demonstrate());
     }
   },
 
   /** Nothing of the account is left: it was deleted. */
   forget() {
     tabs.postMessage({ left: current.value.user });
-    leave("out");
+    leave("out", () => this.demonstrate());
   },
 };
 

@@ -42,7 +42,7 @@ export function makeFeedHealth() {
     button.hidden = !worst;
     if (!worst) return;
     button.className = `pill feeds ${classOf(worst)}`;
-    text.textContent = t("Feed {state}", { state: nameOf(worst) });
+    text.textContent = button.ariaLabel = button.title = t("Feed {state}", { state: nameOf(worst) });
     refresh();
   };
   const subscription = live.hub?.subscribe("status:feeds", hear);

@@ -1,5 +1,6 @@
 // What the exchanges do now, and how long until that changes.
 
+import { boot } from "../core/boot.js";
 import { h, write } from "../core/dom.js";
 import { countdown, day, hour } from "../core/format.js";
 import { t } from "../core/i18n.js";
@@ -91,7 +92,7 @@ function table(sessions, left) {
     return h("tr", null,
       h("th", { scope: "row" }, name),
       h("td", null, h("span.pill", { class: stateClass(session.state) }, h("i.dot"), stateName(session.state)), phase ? h("small.muted", null, ` ${phase()}`) : null),
-      h("td", null, session.until ? when(session.until) : t("no end known"), session.provisional ? h("small.muted", null, ` ${t("provisional")}`) : null),
+      h("td", null, session.until ? when(session.until) : boot.simulated ? t("always, as simulated") : t("no end known"), session.provisional ? h("small.muted", null, ` ${t("provisional")}`) : null),
       h("td.number", { dataset: { left: name } }, seconds === null ? "–" : countdown(seconds)));
   });
   return h("table", null, h("thead", null, h("tr", null, [t("Exchange"), t("State"), t("Until")].map((one) => h("th", { scope: "col" }, one)), h("th.number", { scope: "col" }, t("Left")))), h("tbody", null, rows));

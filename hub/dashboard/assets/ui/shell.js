@@ -31,9 +31,9 @@ function places() {
 }
 
 /**
- * @param {{ place: HTMLElement, redraw: () => void, change: (language: import("../core/i18n.js").Language) => Promise<void> }} options
+ * @param {{ place: HTMLElement, change: (language: import("../core/i18n.js").Language) => Promise<void> }} options
  */
-export function makeShell({ place, redraw, change }) {
+export function makeShell({ place, change }) {
   const known = session.current.value.kind !== "nobody";
   const links = places().map((one) => h("a", { href: href(one.name), dataset: { view: one.name } }, icon(one.icon), h("span", null, one.label)));
   /** @type {(() => void)[]} */
@@ -52,7 +52,7 @@ export function makeShell({ place, redraw, change }) {
       known ? part(makeSearch()) : null,
       known ? h("div.states", null, part(makeMarketClock()), part(makeFeedHealth()), pill) : null,
       makeLanguageMenu(change),
-      makeUserMenu(redraw)),
+      makeUserMenu()),
     banner,
     view,
   );
@@ -95,13 +95,12 @@ async function choose(wanted) {
   if (session.current.value.kind !== "nobody") await put("/users/preferences", { theme: wanted }).catch(() => null);
 }
 
-/** @param {() => void} redraw */
-function makeUserMenu(redraw) {
+function makeUserMenu() {
   const { kind, plan, account, user } = session.current.value;
   const name = kind === "account" ? account?.name || account?.email : kind === "demo" ? t("Demonstration") : user;
   const themes = () => /** @type {const} */ ([["light", t("Light"), "sun"], ["dark", t("Dark"), "moon"], ["system", t("As the system"), "system"]])
     .map(([wanted, label, picture]) => ({ label, icon: picture, checked: theme.value === wanted, run: () => void choose(wanted) }));
-  const leave = { label: t("Log out"), icon: /** @type {const} */ ("logout"), run: () => void session.logout().then(redraw, (error) => complain(t("Logging out failed"), error)) };
+  const leave = { label: t("Log out"), icon: /** @type {const} */ ("logout"), run: () => void session.logout().catch((error) => complain(t("Logging out failed"), error)) };
   const enter = { label: t("Log in or register"), icon: /** @type {const} */ ("account"), run: () => go(href("login")) };
   return menu({
     label: kind === "nobody" ? t("Menu") : t("{name}, plan {plan}", { name, plan }),

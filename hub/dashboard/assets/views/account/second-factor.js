@@ -22,21 +22,22 @@ export function secondFactorCard(read) {
   /** @type {() => void} */
   let again = () => undefined;
   const fresh = () => { read.forget(STATUS); again(); };
+  const tell = (/** @type {boolean} */ on) => fill(state, on ? pill("good", t("On")) : pill("warn", t("Off")));
   return card(
     { title: t("Second factor"), state, hint: t("A code from an app on your telephone, asked for besides the password. Whoever learns the password alone can't get in.") },
     loaded(() => read.get(STATUS), (status, asked) => {
       again = asked;
-      fill(state, status.enabled ? pill("good", t("On")) : pill("warn", t("Off")));
-      return status.enabled ? whenOn(status, fresh) : whenOff(fresh);
+      tell(status.enabled);
+      return status.enabled ? whenOn(status, fresh) : whenOff(fresh, () => tell(true));
     }),
   );
 }
 
-/** @param {() => void} fresh */
-function whenOff(fresh) {
+/** @param {() => void} fresh @param {() => void} done */
+function whenOff(fresh, done) {
   const place = h("div.setup");
   const begin = async () => {
-    try { fill(place, ...setup(await post("/auth/2fa/setup"), place, fresh)); } catch (error) { return complain(t("It could not be set up"), error); }
+    try { fill(place, ...setup(await post("/auth/2fa/setup"), place, fresh, done)); } catch (error) { return complain(t("It could not be set up"), error); }
     place.querySelector("input")?.focus();
   };
   fill(place,
@@ -45,8 +46,8 @@ function whenOff(fresh) {
   return place;
 }
 
-/** Scan, type, done. @param {{ secret: string, qr_svg: string }} made @param {HTMLElement} place @param {() => void} fresh */
-function setup(made, place, fresh) {
+/** Scan, type, done. @param {{ secret: string, qr_svg: string }} made @param {HTMLElement} place @param {() => void} fresh @param {() => void} done */
+function setup(made, place, fresh, done) {
   const code = codeField(t("The six digits that the app shows"));
   const confirm = form({
     fields: { code },
@@ -55,6 +56,7 @@ function setup(made, place, fresh) {
     async send() {
       const { recovery_codes: codes } = await post("/auth/2fa/verify", { code: text(code) });
       note(true);
+      done();
       fill(place, ...recoveryCodes(codes, fresh));
       place.querySelector("button")?.focus();
     },

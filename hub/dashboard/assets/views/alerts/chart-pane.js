@@ -7,7 +7,8 @@ import { select } from "../../ui/controls.js";
 import { makeChart } from "../../ui/chart.js";
 import { isWhole, trialBody } from "./draft.js";
 import { makeHandles } from "./handles.js";
-import { indicatorsOf, levelsFrom, moveLevel } from "./levels.js";
+import { frameOf, indicatorsOf, levelsFrom, moveLevel } from "./levels.js";
+import { byCandle } from "./markers.js";
 
 /** @typedef {import("./dialog.js").Editing} Editing */
 
@@ -18,20 +19,25 @@ export function makeChartPane(editing) {
   const { draft, preview, change } = editing;
   const place = h("div.chart-place");
   const chart = makeChart(place, { label: t("Chart of the instrument; a click sets the level"), legend: false, spacing: 5 });
-  const frames = select([["1m", "1m"], ["5m", "5m"], ["15m", "15m"], ["1h", "1h"], ["1d", "1d"]], { value: "5m", "aria-label": t("Candles of"), onchange: () => show() });
+  const frames = select([["1m", "1m"], ["5m", "5m"], ["15m", "15m"], ["1h", "1h"], ["1d", "1d"]], { value: "5m", "aria-label": t("Candles of"), onchange: () => { show(); draw(); } });
   const show = () => chart.setSymbol(draft.value.place, frames.value);
   const handles = makeHandles(place, chart, { moved: (from, to) => moveLevel(editing, from, to) });
   const trial = makeTrial(editing, chart, frames);
   const element = h("section.chart-pane", { "aria-label": t("Chart") }, h("header.row", null, trial.element, frames), place);
-  const drawLevels = () => {
+  let looked = "5m";
+  const draw = () => {
     const levels = levelsFrom(draft.value, preview.value.said);
     chart.setLevels(levels.map((one) => ({ price: one, label: t("Alert"), colour: "--warn" })));
     handles.show(levels);
     chart.setIndicators(indicatorsOf(preview.value.said?.tree, frames.value));
   };
   const ends = [
-    draft.on(() => { show(); drawLevels(); }),
-    preview.on(drawLevels),
+    draft.on(() => { show(); draw(); }),
+    preview.on(({ said }) => {
+      const frame = said ? frameOf(said.tree) ?? "5m" : looked;
+      if (frame !== looked && [...frames.options].some(({ value }) => value === frame)) { frames.value = looked = frame; show(); }
+      draw();
+    }),
     chart.on("click", (/** @type {{ price: number | null }} */ event) => { if (event.price !== null) moveLevel({ draft, preview, change }, null, event.price); }),
     trial.end, handles.end, chart.end,
   ];
@@ -45,7 +51,7 @@ function makeTrial({ draft, preview }, chart, frames) {
   let asked = "";
   /** @type {any} */
   let newest = null;
-  const mark = () => { if (newest) chart.setMarkers(markersOf(newest.fired, frames.value)); };
+  const mark = () => { if (newest) chart.setMarkers(byCandle(newest.fired, frames.value)); };
   frames.addEventListener("change", mark);
   const tell = (/** @type {any} */ said) => {
     newest = said;
@@ -60,21 +66,10 @@ function makeTrial({ draft, preview }, chart, frames) {
     const said = await post("/alerts/backtest", JSON.parse(key)).catch((error) => ({ bars: 0, fired: [], note: error.code === "BAD_REQUEST" ? null : error.message }));
     if (asked === key) tell(said);
   });
-  const off = preview.on(({ said }) => { if (said) ask(); });
+  const off = preview.on(({ said, error }) => {
+    if (said) ask();
+    if (error) { asked = ""; tell({ bars: 0, fired: [] }); }
+  });
   const offDraft = draft.on(() => ask());
   return { element: h("div.row.grow", null, text, days), end() { off(); offDraft(); asked = "ended"; } };
-}
-
-/** @type {Record<string, number>} */
-const MINUTES = { "1m": 1, "5m": 5, "15m": 15, "1h": 60, "1d": 1440 };
-
-/** One marker for each candle, with how often it would have fired in that. @param {{ time: string }[]} fired @param {string} frame @returns {import("../../ui/chart.js").Marker[]} */
-function markersOf(fired, frame) {
-  /** @type {Map<number, { time: string, count: number }>} */
-  const candles = new Map();
-  for (const { time } of fired) {
-    const candle = Math.floor((Date.parse(time) / 60_000 + 330) / MINUTES[frame]);
-    candles.set(candle, { time, count: (candles.get(candle)?.count ?? 0) + 1 });
-  }
-  return [...candles.values()].map(({ time, count }) => ({ time, shape: "arrowDown", colour: "--warn", text: count > 1 ? `×${count}` : "" }));
 }

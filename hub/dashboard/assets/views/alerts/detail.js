@@ -15,9 +15,10 @@ import { afterFiring } from "./collection.js";
 import { makeDeliveries } from "./deliveries.js";
 import { levelsOf } from "./forms.js";
 import { makeHistory } from "./history.js";
-import { durationLabel, frequencyLabel, statusPill, statusReason, wayIcon, wayLabel } from "./labels.js";
-import { indicatorsOf } from "./levels.js";
+import { durationLabel, frequencyLabel, statusPill, statusReason, toldBy, wayIcon, wayLabel } from "./labels.js";
+import { frameOf, indicatorsOf } from "./levels.js";
 import { makeLog } from "./log.js";
+import { byCandle } from "./markers.js";
 
 /** @typedef {import("./collection.js").Alert} Alert */
 
@@ -111,7 +112,7 @@ function factsOf(alert) {
     [t("Condition"), h("code", null, alert.condition)],
     [t("Instrument"), h("a", { href: href("markets", `${alert.exchange}:${alert.symbol}`) }, `${alert.exchange}:${alert.symbol}`)],
     [t("How often"), [frequencyLabel(alert.frequency), alert.frequency.startsWith("once_per_bar") ? ` (${alert.timeframe})` : "", alert.cooldown === "0s" ? "" : `, ${t("then silence for {time}", { time: durationLabel(alert.cooldown) })}`]],
-    [t("Told by"), h("span.row", null, alert.channels.map((/** @type {string} */ way) => h("span.pill", null, wayIcon(way), wayLabel(way))))],
+    [t("Told by"), h("span.row", null, toldBy(alert).map((way) => h("span.pill", null, wayIcon(way), wayLabel(way))))],
     [t("Fired"), alert.fired > 1 ? t("{count} times, last {time}", { count: alert.fired, time: moment(alert.last_fired_at) }) : alert.fired ? t("Once, {time}", { time: moment(alert.last_fired_at) }) : t("Not yet")],
     ...(reason ? [/** @type {[string, any]} */ ([t("Why it rests"), reason])] : []),
     ...(alert.expires_at ? [/** @type {[string, any]} */ ([t("Ends"), moment(alert.expires_at)])] : []),
@@ -133,21 +134,9 @@ function makeAlertChart(kept, log) {
       chart.setLevels(levelsOf(alert.tree).map((level) => ({ price: level, label: t("Alert"), colour: "--warn" })));
       chart.setIndicators(indicatorsOf(alert.tree, frame));
     }),
-    log.entries.on(({ triggers }) => chart.setMarkers((triggers ?? []).filter(({ kind }) => kind === "fired").map(({ id, at, number }) => ({ time: at, shape: "arrowDown", colour: "--warn", text: `#${number}`, id: String(id) })))),
+    log.entries.on(({ triggers }) => chart.setMarkers(byCandle((triggers ?? []).filter(({ kind }) => kind === "fired").map(({ id, at }) => ({ id, time: at })), frameOf(kept.value.tree) ?? "5m"))),
     chart.on("marker", ({ id }) => document.getElementById(`trigger-${id}`)?.scrollIntoView({ block: "center" })),
     chart.end,
   ];
   return { element: h("section.card.alert-chart", { "aria-label": t("Chart") }, place), end: () => ends.forEach((end) => end()) };
 }
-
-/** The candles that a condition looks at, where it looks at some. @param {any} node @returns {string | null} */
-function frameOf(node) {
-  if (!node || typeof node !== "object") return null;
-  if (typeof node.timeframe === "string") return node.timeframe;
-  for (const below of Object.values(node)) {
-    const found = frameOf(below);
-    if (found) return found;
-  }
-  return null;
-}
-

@@ -10,15 +10,15 @@ export function makeExplanation({ draft, preview }) {
   const element = h("section.explanation", { "aria-label": t("What it means"), "aria-live": "polite" });
   const off = preview.on(({ said, error, asking }) => {
     element.classList.toggle("asking", Boolean(asking));
-    if (error) fill(element, problem(error));
+    if (error) fill(element, problem(error, draft.value.mode === "text"));
     else if (said) fill(element, meaning(said), speech(said, draft.value));
     else fill(element, h("p.muted", null, isWhole(draft.value) ? t("Reading the condition …") : t("Fill in the numbers, and it says here what the alert means.")));
   });
   return { element, end: off };
 }
 
-/** @param {any} error */
-const problem = (error) => h("div.trouble", null, icon("warning"), h("div", null, h("strong", null, t("This can't be watched yet")), h("p", null, error.message), error.retryAfter ? h("p", null, t("Try again in {count} seconds.", { count: error.retryAfter })) : null));
+/** @param {any} error @param {boolean} beside Whether the text itself says what is wrong with it. */
+const problem = (error, beside) => h("div.trouble", null, icon("warning"), h("div", null, h("strong", null, t("This can't be watched yet")), h("p", null, beside && error.code === "BAD_REQUEST" ? t("What is wrong stands below the text.") : error.message), error.retryAfter ? h("p", null, t("Try again in {count} seconds.", { count: error.retryAfter })) : null));
 
 /** @param {any} said */
 function meaning(said) {

@@ -25,6 +25,9 @@ export const wayLabel = (way) => WAY[/** @type {Way} */ (way)]?.label() ?? way;
 /** @param {string} way */
 export const wayIcon = (way) => icon(WAY[/** @type {Way} */ (way)]?.icon ?? "info");
 
+/** All that an alert is told by: on screen it always is. @param {{ channels: string[] }} alert @returns {string[]} */
+export const toldBy = ({ channels }) => [...new Set(["websocket", ...channels])];
+
 /** Channels as pictures, each with its name for whoever can't see them. @param {string[]} ways */
 export function wayIcons(ways) {
   return h("span.ways", null, ways.map((way) => h("span.way", { title: wayLabel(way) }, wayIcon(way), h("span.unseen", null, wayLabel(way)))));

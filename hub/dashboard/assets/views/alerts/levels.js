@@ -59,3 +59,13 @@ export function indicatorsOf(tree, timeframe) {
   return [...found];
 }
 
+/** The candles that a condition looks at, where it looks at some. @param {any} node @returns {string | null} */
+export function frameOf(node) {
+  if (!node || typeof node !== "object") return null;
+  if (typeof node.timeframe === "string") return node.timeframe;
+  for (const below of Object.values(node)) {
+    const found = frameOf(below);
+    if (found) return found;
+  }
+  return null;
+}

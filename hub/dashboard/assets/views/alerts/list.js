@@ -57,7 +57,7 @@ function fits(alert, { status, text }) {
 function makeFilters(wishes, draw) {
   const status = select([["", t("Any status")], ...statusOptions()], { "aria-label": t("Status"), onchange: () => { wishes.status = status.value; draw(); } });
   const text = input({ type: "search", placeholder: t("Symbol or words"), "aria-label": t("Symbol or words"), oninput: () => { wishes.text = text.value.trim(); draw(); } });
-  return h("div.filters", { role: "search", hidden: true }, text, status);
+  return h("div.wishes", { role: "search", hidden: true }, text, status);
 }
 
 /** How many alerts of those that the plan has are used. @param {import("./collection.js").Collection} collection */

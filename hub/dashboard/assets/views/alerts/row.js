@@ -8,7 +8,7 @@ import { href } from "../../core/router.js";
 import { menu, worker } from "../../ui/controls.js";
 import { destroy, duplicate, edit, itemsOf, sendTest, turn } from "./actions.js";
 import { levelsOf } from "./forms.js";
-import { frequencyLabel, statusPill, statusReason, wayIcons } from "./labels.js";
+import { frequencyLabel, statusPill, statusReason, toldBy, wayIcons } from "./labels.js";
 
 /** @typedef {import("./collection.js").Alert} Alert */
 
@@ -71,7 +71,7 @@ function draw({ status, words, ways, fired, toggle }, alert, collection) {
     h("a.what", { href: href("alerts", String(alert.id)) }, alert.name || alert.words),
     alert.name ? h("p.small-text.muted", null, alert.words) : null,
     h("p.small-text.muted", null, frequencyLabel(alert.frequency), alert.expires_at ? ` · ${t("until {time}", { time: moment(alert.expires_at) })}` : null, alert.critical ? [" · ", h("span.tag.critical", null, t("Critical"))] : null));
-  fill(ways, wayIcons(alert.channels));
+  fill(ways, wayIcons(toldBy(alert)));
   fill(fired, h("span.count", null, times(alert.fired)), alert.last_fired_at ? h("time.small-text.muted", { datetime: alert.last_fired_at, title: moment(alert.last_fired_at) }, ago(alert.last_fired_at)) : null);
   const active = alert.status === "active";
   const label = active ? t("Pause") : t("Resume");

@@ -25,7 +25,7 @@ export function makeFigures() {
     const value = h("dd");
     return { field, format, value, row: h("div", { hidden: true }, h("dt", null, label()), value) };
   });
-  const element = h("section.card.figures", null, h("h2", null, t("Key figures")), day.element, year.element, h("dl", null, rows.map(({ row }) => row)));
+  const element = h("section.card.key-figures", null, h("h2", null, t("Key figures")), day.element, year.element, h("dl", null, rows.map(({ row }) => row)));
   return {
     element,
     /** @param {any} said */

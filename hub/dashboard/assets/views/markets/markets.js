@@ -24,7 +24,7 @@ export function mount(root, route) {
   void watchlist.load();
   const table = makeWatchTable({ onopen: (place) => go(address(place, timeframe(there.query.get("tf")))) });
   const main = h("div.symbol-place", null);
-  fill(root, table.element, makeResizer(root), main);
+  fill(root, h("h1.unseen", null, t("Markets")), table.element, makeResizer(root), main);
 
   /** @param {import("../../core/router.js").Route} now */
   function update(now) {

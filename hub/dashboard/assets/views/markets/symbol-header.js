@@ -5,6 +5,7 @@ import { direction, percent, price, short, signed } from "../../core/format.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { href } from "../../core/router.js";
+import { worker } from "../../ui/controls.js";
 import { stateClass, stateName } from "../../ui/market-clock.js";
 import { instrument, partsOf } from "./instruments.js";
 import { watchlist } from "./watchlist.js";
@@ -20,11 +21,15 @@ export function makeHeader(place) {
   const star = h("button.quiet.square", { type: "button", onclick: () => (watchlist.has(place) ? watchlist.remove(place) : watchlist.add(place)) }, icon("star"));
   const element = h("header.symbol-header", null,
     h("a.button.quiet.square.back", { href: href("markets"), "aria-label": t("Back to the watchlist") }, icon("chevron")),
-    h("div.title", null, h("div.row", null, h("h1", null, symbol), h("span.tag", null, exchange), state, star), name),
+    h("div.title", null, h("div.row", null, h("h2", null, symbol), h("span.tag", null, exchange), state, star), name),
     h("div.quote", null, figure, change),
-    h("a.button.small.alert-link", { href: `${href("alerts", "new")}?symbol=${encodeURIComponent(place)}` }, icon("alert"), t("Set an alert")),
+    worker("button.small.alert-link", { onclick: setAlert }, icon("alert"), t("Set an alert")),
     h("dl.day", null, FIGURES.map(([field, label]) => h("div", null, h("dt", null, label()), cells[field]))));
 
+  async function setAlert() {
+    const { openAlertDialog } = await import("../alerts/dialog.js");
+    void openAlertDialog({ place });
+  }
   const end = watchlist.places.on(() => {
     const has = watchlist.has(place);
     star.setAttribute("aria-pressed", String(has));

@@ -6,7 +6,7 @@ import { get } from "../../core/http.js";
 import { spoken, t } from "../../core/i18n.js";
 import { live } from "../../core/live.js";
 import { href } from "../../core/router.js";
-import { nothing } from "../../ui/controls.js";
+import { loading, nothing } from "../../ui/controls.js";
 import { partsOf } from "./instruments.js";
 
 const MOST = 100;
@@ -53,7 +53,9 @@ export function makeSignals(place, { mark }) {
     signals = [data, ...signals.filter((one) => one.id === undefined || one.id !== data.id)].slice(0, MOST);
     show();
   });
-  void load();
+  subscription?.on("subscribed", () => void load());
+  subscription?.on("failed", fail);
+  fill(list, loading());
   return {
     element,
     end() {

@@ -27,8 +27,9 @@ const SPARE = 4;
  * @param {() => number} options.height  Of a row, in pixels.
  * @param {ReturnType<typeof import("./prices.js").makePrices>} options.prices
  * @param {(places: string[]) => void} options.inSight
+ * @param {() => void} options.appeared  The list was hidden, and is seen again.
  */
-export function makeRows({ scroller, space, height, prices, inSight }) {
+export function makeRows({ scroller, space, height, prices, inSight, appeared }) {
   /** @type {string[]} */
   let places = [];
   let active = -1;
@@ -58,6 +59,8 @@ export function makeRows({ scroller, space, height, prices, inSight }) {
     for (const row of pool.splice(size)) row.element.remove();
     for (let index = first; index < first + size; index += 1) bind(pool[index % size], index);
     inSight(places.slice(first, first + size));
+    if (active >= first && active < first + size) scroller.setAttribute("aria-activedescendant", `watch-${active}`);
+    else scroller.removeAttribute("aria-activedescendant");
   }
 
   /** @param {Row} row @param {number} index */
@@ -120,7 +123,12 @@ export function makeRows({ scroller, space, height, prices, inSight }) {
   }
 
   const again = () => { arranged = false; draw(); };
-  const size = new ResizeObserver(() => { view = { top: scroller.scrollTop, height: scroller.clientHeight }; again(); });
+  const size = new ResizeObserver(() => {
+    const hidden = view.height === 0;
+    view = { top: scroller.scrollTop, height: scroller.clientHeight };
+    again();
+    if (hidden && view.height) appeared();
+  });
   size.observe(scroller);
   const scrolled = () => { view = { ...view, top: scroller.scrollTop }; again(); };
   scroller.addEventListener("scroll", scrolled, { passive: true });

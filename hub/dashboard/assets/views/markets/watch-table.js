@@ -40,7 +40,7 @@ export function makeWatchTable({ onopen }) {
   const element = h("section.watch", { "aria-label": t("Watchlist") }, h("header", null, h("h2", null, t("Watchlist")), count, h("span.grow"), edit, add), h("div.watch-filter", null, filterBox), grid);
 
   const prices = makePrices((place) => rows.touch(place));
-  const rows = makeRows({ scroller: grid, space, height, prices, inSight: prices.setInSight });
+  const rows = makeRows({ scroller: grid, space, height, prices, inSight: prices.setInSight, appeared: () => point(active) });
 
   function arrange() {
     const before = shown[active];
@@ -59,8 +59,6 @@ export function makeWatchTable({ onopen }) {
   function point(index, seen = true) {
     active = Math.max(0, Math.min(shown.length - 1, index));
     rows.mark(active, open);
-    if (shown.length) grid.setAttribute("aria-activedescendant", `watch-${active}`);
-    else grid.removeAttribute("aria-activedescendant");
     if (!seen) return;
     const [top, head] = [active * height(), heads.element.offsetHeight];
     if (top < grid.scrollTop) grid.scrollTop = top;

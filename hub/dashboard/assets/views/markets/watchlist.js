@@ -43,11 +43,12 @@ export const watchlist = {
   },
 
   /** @param {string} place @returns {boolean} */
-  has: (place) => watchlist.places.value.includes(place),
+  has(place) { return this.places.value.includes(place); },
 
   /** @param {string} place @param {number} [at] */
-  add(place, at = this.places.value.length) {
-    if (!this.has(place)) change(this.places.value.toSpliced(at, 0, place));
+  add(place, at) {
+    const { value } = this.places;
+    if (!value.includes(place)) change(value.toSpliced(at ?? value.length, 0, place));
   },
 
   /** @param {string} place */

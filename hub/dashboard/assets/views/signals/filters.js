@@ -14,7 +14,7 @@ export function makeFilters(wishes, load) {
   };
   const instrument = makeInstrumentField({ place: "", label: t("Instrument"), optional: true, chosen: (place) => put({ place }) });
   instrument.box.placeholder = t("Any");
-  return h("div.card.filters", { role: "search" },
+  return h("div.card.wishes", { role: "search" },
     instrument.element,
     choice("signal_type", t("Type"), [["", t("Any")], ["BUY", t("Buy")], ["SELL", t("Sell")], ["HOLD", t("Hold")]]),
     choice("status", t("Status"), [["", t("Any")], ["ACTIVE", t("Open")], ["CLOSED", t("Closed")], ["EXPIRED", t("Run out")]]),

@@ -51,7 +51,7 @@ function statusPill(signal, open) {
   if (open) return null;
   const text = signal.status === "EXPIRED" ? t("Run out") : OUTCOMES[signal.outcome]?.() ?? t("Closed");
   const move = signal.entry_price && signal.close_price ? ((signal.close_price - signal.entry_price) / signal.entry_price) * 100 * (signal.signal_type === "SELL" ? -1 : 1) : null;
-  return h("span.pill", { class: signal.outcome === "target" ? "good" : signal.outcome === "stop" ? "bad" : "" }, text, move === null ? null : percent(move));
+  return h("span.pill", { class: signal.outcome === "target" ? "good" : signal.outcome === "stop" ? "bad" : "" }, move === null ? text : `${text} ${percent(move)}`);
 }
 
 /** The way from stop to target, with the price on it; null where a signal names no prices. @param {Signal} signal */

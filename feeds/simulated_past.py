@@ -1,0 +1,178 @@
+"""What the simulated market would have done before it was started, so that a first chart is not empty.
+
+A path of prices is drawn backwards from where the market begins: the last half day by the minute, a day by five
+minutes, two weeks by the hour and most of a year by the day, and the candles of every timeframe are made of what is
+fine enough for them. The same factor moves all of them, as it does in `feeds.simulator`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from math import exp, sqrt
+from random import Random
+from typing import NamedTuple
+
+import msgspec
+
+from feeds.candles.bars import LENGTHS_MS, MINUTE_MS, Bar
+from feeds.candles.history import CandleHistory
+from feeds.instruments import SIMULATED, Instrument, Kind, SimulatedInstrument
+from feeds.market_hours.sessions import day_start_ms, ist_day
+from feeds.simulator import Simulator
+from schemas.errors import Unavailable
+from schemas.market import PRICE_SCALE
+
+log = logging.getLogger("tickhub.feeds.simulated_past")
+
+_DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
+_IST_MS = 19_800_000
+_MARKET_SIGMA = 6e-5
+_OWN_SIGMA = 7e-5
+"""Standard deviations of the logarithm in a root second, as in `feeds.simulator`."""
+_SHARES_A_MINUTE = 40_000_000
+_TURNOVER_A_MINUTE = 4_500_000 * PRICE_SCALE
+"""About what the simulator's usual rate makes of one stock."""
+
+
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """From when to when, and how the market's factor moved meanwhile (a standard deviate)."""
+
+    start_ms: int
+    end_ms: int
+    factor: float
+
+
+async def begin(simulator: Simulator, history: CandleHistory, now_ms: int, *, random: Random | None = None) -> None:
+    """Let the simulated market go on where it stopped within the last day, else give it a past. Before its first tick.
+
+    What today's candles go on from is stored when this returns, the rest by the history's own writer. Without the
+    database the market begins at its own prices, without a past.
+    """
+    newest: dict[tuple[str, str], Bar] = {}
+
+    def take(bars: list[Bar]) -> None:
+        for bar in bars:
+            place = bar.exchange, bar.symbol
+            if place not in newest or bar.end_ms >= newest[place].end_ms:
+                newest[place] = bar
+
+    try:
+        await history.recent(now_ms, take)
+        if newest:
+            simulator.begin_at({place: bar.close for place, bar in newest.items()})
+            return
+        bars = await _whole_past(now_ms, random or Random())  # noqa: S311 - prices, not secrets
+        history.offer(bar for bar in bars if _is_recent(bar, now_ms))
+        await history.flush()
+        history.offer(bar for bar in bars if not _is_recent(bar, now_ms))
+        log.info("simulator.past", extra={"bars": len(bars)})
+    except Unavailable as exc:
+        log.warning("simulator.no_past", extra={"why": exc.why})
+
+
+async def _whole_past(now_ms: int, random: Random) -> list[Bar]:
+    """Everybody's candles; others have their turn after each instrument."""
+    grid = spans(now_ms, random)
+    bars: list[Bar] = []
+    for row in SIMULATED:
+        bars += past(row, grid, random)
+        await asyncio.sleep(0)
+    return bars
+
+
+def _is_recent(bar: Bar, now_ms: int) -> bool:
+    """Whether today's forming candles may need it."""
+    return bar.end_ms > now_ms - (_DAY_MS if bar.timeframe in ("1h", "1d") else _HOUR_MS)
+
+
+def spans(until_ms: int, random: Random) -> list[Span]:
+    """Times backwards from the minute of `until_ms`, finer the nearer they are."""
+    end_ms = until_ms // MINUTE_MS * MINUTE_MS
+    minutes_ms = _aligned(end_ms - 12 * _HOUR_MS, _HOUR_MS)
+    fives_ms = day_start_ms(ist_day(minutes_ms - _DAY_MS))
+    hours_ms = fives_ms - 14 * _DAY_MS
+    found: list[Span] = []
+    for since_ms, length_ms in (
+        (minutes_ms, MINUTE_MS),
+        (fives_ms, 5 * MINUTE_MS),
+        (hours_ms, _HOUR_MS),
+        (hours_ms - 230 * _DAY_MS, _DAY_MS),
+    ):
+        while end_ms > since_ms:
+            found.append(Span(end_ms - length_ms, end_ms, random.gauss()))
+            end_ms -= length_ms
+    return found
+
+
+def past(row: SimulatedInstrument, grid: Sequence[Span], random: Random) -> Iterator[Bar]:
+    """The closed candles of one instrument, ending at its `close`."""
+    path = [*_path(row, grid, random)]
+    path.reverse()
+    for timeframe, length_ms in (*LENGTHS_MS.items(), ("1d", _DAY_MS)):
+        fine = [step for step in path if step.end_ms - step.start_ms <= length_ms]
+        for start_ms, steps in groupby(fine, lambda step, length_ms=length_ms: _aligned(step.start_ms, length_ms)):  # type: ignore[misc]
+            if start_ms + length_ms <= grid[0].end_ms:
+                yield _bar(row.instrument, timeframe, start_ms, start_ms + length_ms, list(steps))
+
+
+class _Step(NamedTuple):
+    """What happened in one span."""
+
+    start_ms: int
+    end_ms: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+
+
+def _path(row: SimulatedInstrument, grid: Sequence[Span], random: Random) -> Iterator[_Step]:
+    """A step for each span, from the last one back; each opens where the one before it closes."""
+    is_stock = row.instrument.kind is Kind.STOCK
+    beta, own = (row.beta, _OWN_SIGMA) if is_stock else (1.0, _OWN_SIGMA / 5)
+    gauss, tick = random.gauss, row.instrument.tick_size
+    close = row.close
+    for span in grid:
+        seconds = (span.end_ms - span.start_ms) / 1000
+        root = sqrt(seconds)
+        move = root * (beta * _MARKET_SIGMA * span.factor + own * gauss())
+        opened = _rounded(close * exp(-move), tick)
+        if not row.year_low < opened < row.year_high:
+            opened = _rounded(close * exp(move), tick)
+        wick = 0.4 * root * (_MARKET_SIGMA + own)
+        high = _rounded(max(opened, close) * exp(wick * abs(gauss())), tick)
+        low = _rounded(min(opened, close) * exp(-wick * abs(gauss())), tick)
+        busy = exp(0.6 * gauss()) * (1 + abs(move) / wick)
+        volume = 1 + int(_TURNOVER_A_MINUTE / close * seconds / 60 * busy)
+        yield _Step(
+            span.start_ms, span.end_ms, opened, max(high, opened, close), min(low, opened, close), close, volume
+        )
+        close = opened
+
+
+def _bar(one: Instrument, timeframe: str, start_ms: int, end_ms: int, steps: Sequence[_Step]) -> Bar:
+    """Steps as one candle."""
+    return Bar(
+        exchange=one.exchange,
+        symbol=one.symbol,
+        timeframe=timeframe,
+        start_ms=start_ms,
+        end_ms=end_ms,
+        open=steps[0].open,
+        high=max(step.high for step in steps),
+        low=min(step.low for step in steps),
+        close=steps[-1].close,
+        volume=sum(step.volume for step in steps) if one.kind is Kind.STOCK else None,
+    )
+
+
+def _aligned(moment_ms: int, length_ms: int) -> int:
+    """When the bar of a moment begins: bars are counted from midnight in India."""
+    return (moment_ms + _IST_MS) // length_ms * length_ms - _IST_MS
+
+
+def _rounded(price: float, step: int) -> int:
+    return max(step, round(price / step) * step)
