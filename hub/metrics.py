@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Reading = Callable[[], float]
+_Family = type[CounterMetricFamily] | type[GaugeMetricFamily]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -28,7 +29,7 @@ class Metrics(Collector):
         ProcessCollector(registry=self._process)
         self._gauges: list[tuple[str, str, Reading]] = []
         self._counters: list[tuple[str, str, Reading]] = []
-        self._labelled: list[tuple[str, str, str, Callable[[], Mapping[str, float]]]] = []
+        self._labelled: list[tuple[_Family, str, str, str, Callable[[], Mapping[str, float]]]] = []
         self.registry.register(self)
 
     def gauge(self, name: str, text: str, read: Reading) -> None:
@@ -39,9 +40,13 @@ class Metrics(Collector):
         """Something that only grows while the process lives."""
         self._counters.append((name, text, read))
 
+    def gauge_by(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Several that go up and down, told apart by one label."""
+        self._labelled.append((GaugeMetricFamily, f"tickhub_{name}", text, label, read))
+
     def counter_by(self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
         """Several counters, told apart by one label."""
-        self._labelled.append((name, text, label, read))
+        self._labelled.append((CounterMetricFamily, f"tickhub_{name}", text, label, read))
 
     def described(self) -> Iterator[tuple[str, str, str]]:
         """Each name as it is read, with its label where it has one; what kind it is; what it says."""
@@ -49,8 +54,11 @@ class Metrics(Collector):
             yield f"tickhub_{name}", "gauge", text
         for name, text, _ in self._counters:
             yield f"tickhub_{name}_total", "counter", text
-        for name, text, label, _ in self._labelled:
-            yield f"tickhub_{name}_total{{{label}}}", "counter", text
+        for kind, name, text, label, _ in self._labelled:
+            if kind is CounterMetricFamily:
+                yield f"{name}_total{{{label}}}", "counter", text
+            else:
+                yield f"{name}{{{label}}}", "gauge", text
 
     def collect(self) -> Iterator[Metric]:
         """Read everything now; called by prometheus_client."""
@@ -58,8 +66,8 @@ class Metrics(Collector):
             yield GaugeMetricFamily(f"tickhub_{name}", text, value=read())
         for name, text, read in self._counters:
             yield CounterMetricFamily(f"tickhub_{name}", text, value=read())
-        for name, text, label, read_all in self._labelled:
-            family = CounterMetricFamily(f"tickhub_{name}", text, labels=[label])
+        for kind, name, text, label, read_all in self._labelled:
+            family = kind(name, text, labels=[label])
             for key, value in read_all().items():
                 family.add_metric([key], value)
             yield family

@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -128,8 +128,7 @@ def faults_of(settings: Settings, roles: Sequence[str]) -> list[str]:
         checks.append(secret_of)
     if "feeds" in roles:
         checks.append(check_credentials)
-    if "web" in roles:
-        checks.append(lambda _: listen(settings.host, settings.port).close())
+    checks.append(lambda _: _try_listening(settings, roles))
     faults: list[str] = []
     for check in checks:
         try:
@@ -158,9 +157,7 @@ class Process:
         self._warn_of_solitude()
         self._broker = broker_of(settings, self._names)
         self._server: Server | None = None
-        self._socket: socket.socket | None = None
-        if "web" in roles:
-            self._socket = listen(settings.host, settings.port)
+        self._socket = next(_listening(settings, roles), None)
         self.stopping = asyncio.Event()
         self.away: dict[str, str] = {}
         """What did not answer at the start, and why: `database`, `broker`. It is tried again all the time."""
@@ -210,7 +207,7 @@ class Process:
     async def _run_parts(self, roles: Roles, ready: Callable[[], None]) -> int:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_for_ever(name, part), name=name) for name, part in roles.parts]
-            serving = self._serve(group, roles.web)
+            serving = self._serve(group, roles)
             ready()
             await self.stopping.wait()
             log.info("process.stopping")
@@ -237,10 +234,10 @@ class Process:
         )
         return self._make(shared, self._roles)
 
-    def _serve(self, group: asyncio.TaskGroup, web: Web | None) -> asyncio.Task[None] | None:
-        if web is None or self._socket is None:
+    def _serve(self, group: asyncio.TaskGroup, roles: Roles) -> asyncio.Task[None] | None:
+        if self._socket is None:
             return None
-        self._server = server_for(web.app, grace_s=self._settings.drain_timeout_s)
+        self._server = server_for(roles.app, grace_s=self._settings.drain_timeout_s)
         return group.create_task(self._served(self._server, self._socket), name="web.server")
 
     async def _served(self, server: Server, sock: socket.socket) -> None:
@@ -256,12 +253,13 @@ class Process:
                 group.create_task(self._drain_web(self._server, roles.web), name="drain.web")
             if roles.notifiers is not None:
                 group.create_task(roles.notifiers.drain(within_s), name="drain.notifiers")
+        if self._server is not None:
+            self._server.should_exit = True
 
     async def _drain_web(self, server: Server, web: Web) -> None:
         server.stop_accepting()
         await web.connections.drain(self._settings.drain_timeout_s)
         await web.api.drain(self._settings.drain_timeout_s)
-        server.should_exit = True
 
     def _abort_connections(self) -> None:
         """What has not closed within the budget is cut: an open transport would outlive the loop."""
@@ -272,6 +270,19 @@ class Process:
     def _database_url(self) -> str:
         url = self._settings.database_url
         return url.reveal() if url is not None else ""
+
+
+def _listening(settings: Settings, roles: Sequence[str]) -> Iterator[socket.socket]:
+    """The listening socket of a process, if it is to have one. Raises SettingsError where it can't be had."""
+    if "web" in roles:
+        yield listen(settings.host, settings.port)
+    elif settings.metrics_port is not None:
+        yield listen(settings.host, settings.metrics_port, "METRICS_PORT")
+
+
+def _try_listening(settings: Settings, roles: Sequence[str]) -> None:
+    for one in _listening(settings, roles):
+        one.close()
 
 
 async def _for_ever(name: str, part: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.types import ASGIApp
 
 from auth.plans import Plans
 from channels.broker import Broker
@@ -29,10 +30,13 @@ from hub.alerting.role import AlertRole
 from hub.delivering.correspondence import Correspondence
 from hub.delivering.role import NotifierRole
 from hub.feeding.role import Feeds
+from hub.inside import inside_app
 from hub.instances.doorbell import Doorbell
 from hub.instances.runtime import Runtime
+from hub.metrics import Metrics
 from hub.parts import Part
 from hub.web import Web
+from hub.web_metrics import measure_broker
 from schemas.durations import Seconds
 from schemas.errors import Unavailable
 from schemas.settings import Settings
@@ -84,6 +88,8 @@ class Roles:
         self.alerts: AlertRole | None = None
         self.notifiers: NotifierRole | None = None
         broker = shared.broker
+        self.metrics = Metrics()
+        """What this process counts; the web role's own where there is one."""
         self.fanout = Fanout(shared.settings.flush_interval_s)
         registry = self.registry = Registry(broker, self.fanout)
         self.alert_bell = Doorbell("alerts", broker, registry)
@@ -100,6 +106,8 @@ class Roles:
             self.parts.append(("migrate", self._migrate))
         if {"web", "notifiers"}.intersection(roles):
             self._add_correspondence(roles)
+        if self.web is None:
+            measure_broker(self.metrics, broker)
         if "feeds" in roles:
             self._add_feeds()
         if "alerts" in roles:
@@ -107,6 +115,13 @@ class Roles:
         self._follow_configuration()
         if {"web", "feeds"}.intersection(roles):
             self._add_ingest()
+
+    @property
+    def app(self) -> ASGIApp:
+        """What answers HTTP: the web role's, or the little that every process can tell."""
+        if self.web is not None:
+            return self.web.app
+        return inside_app(self.metrics, broker=self._shared.broker, engine=self._shared.engine)
 
     async def open(self) -> None:
         """Look at what is to be replayed. Raises SettingsError where it can't be."""
@@ -163,6 +178,7 @@ class Roles:
             runtime=self._runtime,
             correspondence=correspondence,
         )
+        self.metrics = self.web.metrics
         self.parts += self.web.parts
 
     def _add_notifiers(self, correspondence: Correspondence) -> None:
@@ -172,8 +188,7 @@ class Roles:
         )
         self.delivery_bell.on_ring(self.notifiers.ring)
         self.parts += self.notifiers.parts
-        if self.web is not None:
-            self.notifiers.measure(self.web.metrics)
+        self.notifiers.measure(self.metrics)
 
     def _add_feeds(self) -> None:
         shared = self._shared
@@ -187,8 +202,7 @@ class Roles:
             environ=shared.environ,
         )
         self.parts += self.feeds.parts
-        if self.web is not None:
-            self.feeds.measure(self.web.metrics)
+        self.feeds.measure(self.metrics)
 
     def _add_alerts(self) -> None:
         shared = self._shared
@@ -201,8 +215,7 @@ class Roles:
         )
         self.alert_bell.on_ring(self.alerts.ring)
         self.parts += self.alerts.parts
-        if self.web is not None:
-            self.alerts.measure(self.web.metrics)
+        self.alerts.measure(self.metrics)
 
     def _follow_configuration(self) -> None:
         """Let what administrators set at run time count in every role that goes by it."""
@@ -220,9 +233,8 @@ class Roles:
             settings.redis_url.reveal(), names=self._shared.names, clock=time.monotonic, prefix=settings.redis_prefix
         )
         self.parts.append(("ingest", ingest.run))
-        if self.web is not None:
-            metrics = self.web.metrics
-            metrics.gauge("ingest_leading", "1 where this process takes the entries.", lambda: float(ingest.leading))
-            metrics.counter("ingest_published", "Entries of hub:ingest published here.", lambda: ingest.published)
-            metrics.counter("ingest_duplicates", "Entries published before, by key.", lambda: ingest.duplicates)
-            metrics.counter("ingest_dead", "Entries that could not be published.", lambda: ingest.dead)
+        metrics = self.metrics
+        metrics.gauge("ingest_leading", "1 where this process takes the entries.", lambda: float(ingest.leading))
+        metrics.counter("ingest_published", "Entries of hub:ingest published here.", lambda: ingest.published)
+        metrics.counter("ingest_duplicates", "Entries published before, by key.", lambda: ingest.duplicates)
+        metrics.counter("ingest_dead", "Entries that could not be published.", lambda: ingest.dead)

@@ -31,8 +31,8 @@ PATIENCE_S = 30.0
 """How long a request's head may take to come, and what is left of a body once the request has been answered."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises SettingsError, naming HOST or PORT, where there can't be one."""
+def listen(host: str, port: int, setting: str = "PORT") -> socket.socket:
+    """A listening socket. Raises SettingsError, naming HOST or the port's setting, where there can't be one."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except socket.gaierror as exc:
@@ -45,15 +45,17 @@ def listen(host: str, port: int) -> socket.socket:
         sock.listen(BACKLOG)
     except OSError as exc:
         sock.close()
-        raise SettingsError([f"PORT: can't listen on {host}:{port}: {exc.strerror}{_remedy(exc, port)}"]) from exc
+        raise SettingsError(
+            [f"{setting}: can't listen on {host}:{port}: {exc.strerror}{_remedy(exc, setting, port)}"]
+        ) from exc
     sock.setblocking(False)
     return sock
 
 
-def _remedy(exc: OSError, port: int) -> str:
+def _remedy(exc: OSError, setting: str, port: int) -> str:
     match exc.errno:
         case errno.EADDRINUSE:
-            return f"; stop what listens there, or set another, such as PORT={port % 65535 + 1}"
+            return f"; stop what listens there, or set another, such as {setting}={port % 65535 + 1}"
         case errno.EACCES:
             return "; ports below 1024 need a right of their own, so set a higher one"
         case _:

@@ -157,6 +157,10 @@ class Web:
         )
         self._feeds_status = names.parse("status:feeds")
         self.metrics = metrics_of(self.connections, self.registry, self.fanout, broker)
+        self._feeds_heard_s = time.monotonic()
+        self.metrics.gauge(
+            "feeds_silent_seconds", "Since the feeds last told their state.", lambda: self._feeds_silent_s
+        )
         self._checks: dict[str, Check] = {"broker": broker.check, "database": lambda: database.check(engine)}
         self._requests: Counter[str] = Counter()
         self.api = HttpApi(self._ground(secret, names))
@@ -259,7 +263,12 @@ class Web:
                 log.info("instruments.unread", extra={"what": exc.what, "why": exc.why})
             await asyncio.sleep(INSTRUMENTS_POLL_S)
 
+    @property
+    def _feeds_silent_s(self) -> float:
+        return time.monotonic() - self._feeds_heard_s
+
     def _hear_feeds(self, update: Update) -> None:
+        self._feeds_heard_s = time.monotonic()
         self.connections.feeds = update.fields
         self._board.hear_status(update)
 

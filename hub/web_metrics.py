@@ -1,11 +1,17 @@
 """What of a web process stands in `/metrics`."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from channels.broker import Broker
 from channels.broker_redis import RedisBroker
 from channels.fanout import Fanout
 from channels.registry import Registry
+from feeds.feed import Health
 from hub.metrics import Metrics
 from hub.sockets.connections import Connections
+
+_WELL = (Health.LIVE, Health.CLOSED)
 
 
 def metrics_of(connections: Connections, registry: Registry, fanout: Fanout, broker: Broker) -> Metrics:
@@ -29,6 +35,26 @@ def metrics_of(connections: Connections, registry: Registry, fanout: Fanout, bro
     metrics.counter("gaps_filled", "Gaps in log channels filled from history.", lambda: registry.gaps_filled)
     metrics.counter("gaps_told", "Gaps in log channels told to subscribers.", lambda: registry.gaps_told)
     metrics.gauge("loop_lag_seconds", "How late the event loop last was.", lambda: connections.loop_lag_s)
+    metrics.gauge_by(
+        "feed_live",
+        "1 while a source's prices come, or its market is closed; 0 while they should come and don't.",
+        "source",
+        lambda: live_sources(connections.feeds),
+    )
+    measure_broker(metrics, broker)
+    return metrics
+
+
+def live_sources(status: Mapping[str, Any]) -> dict[str, float]:
+    """1 or 0 for each source of `status:feeds`."""
+    sources = status.get("sources")
+    if not isinstance(sources, dict):
+        return {}
+    return {name: float(one.get("state") in _WELL) for name, one in sources.items() if isinstance(one, dict)}
+
+
+def measure_broker(metrics: Metrics, broker: Broker) -> None:
+    """Add what every process counts of its broker."""
     if isinstance(broker, RedisBroker):
         metrics.gauge("broker_connected", "1 while Redis is heard.", lambda: float(broker.connected))
         metrics.gauge("broker_lag_seconds", "Round trip of the last probe through Redis.", lambda: broker.lag_s)
@@ -42,4 +68,3 @@ def metrics_of(connections: Connections, registry: Registry, fanout: Fanout, bro
     else:
         metrics.gauge("broker_connected", "1: the broker is in this process.", lambda: 1.0)
         metrics.gauge("broker_lag_seconds", "0: the broker is in this process.", lambda: 0.0)
-    return metrics

@@ -49,6 +49,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     host: Annotated[str, _means("HOST", "127.0.0.1", SERVER, kinds.HOST, "The address to listen on.")]
     port: Annotated[int, _means("PORT", "8081", SERVER, kinds.integer(1, 65535), "The port to listen on.")]
+    metrics_port: Annotated[
+        int | None,
+        _means(
+            "METRICS_PORT",
+            "",
+            SERVER,
+            kinds.integer(1, 65535),
+            "Where a process without the role `web` answers `/health` and `/metrics`, at `HOST`. Empty: nowhere.",
+        ),
+    ]
     public_url: Annotated[
         str | None,
         _means(

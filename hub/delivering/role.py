@@ -82,7 +82,12 @@ class NotifierRole:
     def measure(self, metrics: Metrics) -> None:
         """Add what can be counted here to `/metrics`."""
         worker = self.worker
-        metrics.counter("deliveries_calls", "Answers of providers to deliveries.", lambda: sum(worker.calls.values()))
+        metrics.counter_by(
+            "deliveries_calls",
+            "Answers of providers to deliveries, by provider and answer: what became of it, or the failure's name.",
+            "answer",
+            lambda: {f"{provider}:{answer}": float(count) for (provider, answer), count in worker.calls.items()},
+        )
         metrics.gauge(
             "deliveries_channels_closed",
             "Channels whose providers are left alone for now.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
 import subprocess
@@ -14,8 +15,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from tests.hub.live import ROOT, SECRET, Hub, environment, running, token
+from tests.hub.live import ROOT, SECRET, Hub, running, serving, token
+from tests.servers import free_port
 
 CLIENT = ROOT / "clients" / "js"
 NODE = Path(sys.executable).parent / "node"
@@ -34,14 +40,34 @@ def node(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+class Restarts:
+    """A hub that the tests in Node stop and start, by `POST /stop` and `POST /start`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running = contextlib.AsyncExitStack()
+        self.port = str(free_port())
+        self.app = Starlette(
+            routes=[Route("/start", self._start, methods=["POST"]), Route("/stop", self._stop, methods=["POST"])]
+        )
+
+    async def _start(self, _: Request) -> Response:
+        await self._running.enter_async_context(running(self._folder, PORT=self.port))
+        return Response()
+
+    async def _stop(self, _: Request) -> Response:
+        await self.aclose()
+        return Response()
+
+    async def aclose(self) -> None:
+        """Stop it, where it runs."""
+        await self._running.aclose()
+
+
 @pytest.mark.timeout(120)
 async def test_every_test_of_the_client_passes_against_a_real_hub(tmp_path: Path) -> None:
-    own = {
-        "command": [sys.executable, "-m", "hub", "web"],
-        "folder": str(tmp_path),
-        "env": environment(tmp_path / "own") | {"PYTHONPATH": str(ROOT), "PATH": str(NODE.parent)},
-    }
-    async with running(tmp_path / "shared") as hub:
+    other = Restarts(tmp_path / "other")
+    async with running(tmp_path / "shared") as hub, serving(other.app) as control, contextlib.aclosing(other):
         hub.web.connections._services = msgspec.structs.replace(hub.web.connections._services, heartbeat_s=1.0)
         done = await asyncio.to_thread(
             node,
@@ -51,7 +77,8 @@ async def test_every_test_of_the_client_passes_against_a_real_hub(tmp_path: Path
             *sorted(f"test/{path.name}" for path in CLIENT.glob("test/*.test.js")),
             TICKHUB_PLACE=hub.place,
             TICKHUB_SECRET=SECRET,
-            TICKHUB_OWN=json.dumps(own),
+            TICKHUB_OTHER=f"127.0.0.1:{other.port}",
+            TICKHUB_CONTROL=control,
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# skipped 0" in done.stdout

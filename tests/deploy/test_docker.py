@@ -150,7 +150,7 @@ def test_each_role_has_a_container_that_waits_for_its_servers() -> None:
             "redis": {"condition": "service_healthy"},
             "postgres": {"condition": "service_healthy"},
         }
-        assert ("healthcheck" in services[role]) is (role != "web")  # only web answers HTTP
+        assert ("healthcheck" in services[role]) is (role != "web")  # the image's asks at PORT, where only web answers
 
 
 def test_every_secret_has_to_be_given() -> None:

@@ -1,7 +1,6 @@
 // What the tests share: tokens, a network that can be cut, and a hub of one's own. The hub that all of them talk to is
 // started by tests/clients/test_js.py, which says in the environment where it is.
 
-import { spawn } from "node:child_process";
 import { createHmac, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import net from "node:net";
@@ -109,30 +108,13 @@ export class Proxy {
   }
 }
 
-/** A hub process of the test's own, to stop and start. */
-export class OwnHub {
-  constructor(test) {
-    const { command, folder, env } = JSON.parse(process.env.TICKHUB_OWN);
-    Object.assign(this, { command, folder, env, place: `127.0.0.1:${env.PORT}` });
-    test.after(() => this.end("SIGKILL"));
-  }
+/** A second hub, to stop and start. */
+export const other = {
+  place: process.env.TICKHUB_OTHER ?? "",
 
-  async start() {
-    const [program, ...words] = this.command;
-    this.process = spawn(program, words, { cwd: this.folder, env: this.env, stdio: "ignore" });
-    for (let tries = 0; tries < 400; tries += 1) {
-      const answer = await fetch(`http://${this.place}/health`).catch(() => null);
-      await answer?.text();
-      if (answer?.ok) return;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    throw new Error("the hub did not start");
-  }
-
-  async end(signal) {
-    if (!this.process || this.process.exitCode !== null || this.process.signalCode !== null) return;
-    const ended = once(this.process, "exit");
-    this.process.kill(signal);
-    await ended;
-  }
-}
+  /** @param {"start" | "stop"} what */
+  async ask(what) {
+    const answer = await fetch(`http://${process.env.TICKHUB_CONTROL}/${what}`, { method: "POST" });
+    if (!answer.ok) throw new Error(`${what}: ${answer.status}`);
+  },
+};

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { OwnHub, Proxy, heardOn, hubFor, live, token, until } from "./support.js";
+import { Proxy, heardOn, hubFor, live, other, token, until } from "./support.js";
 
 test("the token getter is asked again before the token ends, and the connection goes on", async (t) => {
   let asked = 0;
@@ -32,20 +32,19 @@ test("a dead connection is left after two heartbeats, and a probe finds it soone
 });
 
 test("a shutdown's time is kept to, and logs of another life are told as lost", async (t) => {
-  const own = new OwnHub(t);
-  await own.start();
-  const hub = hubFor(t, { backoff: { min: 60_000, max: 60_000 } }, `ws://${own.place}/ws`);
+  await other.ask("start");
+  const hub = hubFor(t, { backoff: { min: 60_000, max: 60_000 } }, `ws://${other.place}/ws`);
   const recovered = [];
   hub.on("recovered", (event) => recovered.push(event));
   const log = await heardOn(hub, "chat:restart");
   await hub.publish("chat:restart", { n: 1 });
   const stopped = Date.now();
-  await own.end("SIGTERM");
+  await other.ask("stop");
   const { retryAt, code } = hub.states.find(({ state }) => state === "waiting");
   assert.equal(code, 3001);
   assert.ok(retryAt - stopped >= 400 && retryAt - stopped <= 4000, `${retryAt - stopped} ms`);
   await until(() => hub.states.filter(({ state }) => state === "waiting").length > 1, "a second wait");
-  await own.start();
+  await other.ask("start");
   hub.reconnect();
   await until(() => recovered.length === 1);
   assert.equal(recovered[0].recovered, false);

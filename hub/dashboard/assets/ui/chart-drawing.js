@@ -17,6 +17,7 @@ const OFFSET = 6;
  * @typedef {object} Calls
  * @property {boolean} volume
  * @property {number} spacing
+ * @property {number} reach
  * @property {() => void} older
  * @property {(index: number | null) => void} hover
  * @property {(isAway: boolean) => void} away
@@ -184,7 +185,7 @@ export class Drawing {
   #range(info) {
     if (!info?.priceRange || !this.#levels.length) return info;
     const { minValue, maxValue } = info.priceRange;
-    const reach = 1.5 * (maxValue - minValue);
+    const reach = Math.max(1.5 * (maxValue - minValue), this.calls.reach * maxValue);
     const near = this.#levels.map(({ price }) => price).filter((price) => price > minValue - reach && price < maxValue + reach);
     return { ...info, priceRange: { minValue: Math.min(minValue, ...near), maxValue: Math.max(maxValue, ...near) } };
   }

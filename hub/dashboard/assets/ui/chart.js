@@ -50,13 +50,14 @@ import { loading, nothing } from "./controls.js";
  * @property {boolean} [live]  Whether it goes on by itself; true where nothing is said.
  * @property {boolean} [volume]  Likewise.
  * @property {boolean} [legend]  Likewise.
+ * @property {number} [reach]  How far from the prices a level may be that is always shown, as a part of them.
  * @property {number} [spacing]  Pixels from candle to candle, to begin with.
  *
  * @typedef {ReturnType<typeof makeChart>} Chart
  */
 
 /** @param {HTMLElement} container @param {ChartOptions} [options] */
-export function makeChart(container, { label = t("Chart"), live = true, volume = true, legend = true, spacing = 8 } = {}) {
+export function makeChart(container, { label = t("Chart"), live = true, volume = true, legend = true, spacing = 8, reach = 0 } = {}) {
   /** @type {Map<string, Set<(event: any) => void>>} */
   const listeners = new Map();
   const tell = (/** @type {string} */ name, /** @type {any} */ event) => listeners.get(name)?.forEach((one) => one(event));
@@ -115,6 +116,7 @@ export function makeChart(container, { label = t("Chart"), live = true, volume =
     drawing = new Drawing(library, canvas, candles, {
       volume,
       spacing,
+      reach,
       older: () => void candles.older(),
       hover: (index) => describe(index),
       away: (isAway) => { now.hidden = !isAway; },

@@ -18,7 +18,7 @@ const PAUSE_MS = 700;
 export function makeChartPane(editing) {
   const { draft, preview, change } = editing;
   const place = h("div.chart-place");
-  const chart = makeChart(place, { label: t("Chart of the instrument; a click sets the level"), legend: false, spacing: 5 });
+  const chart = makeChart(place, { label: t("Chart of the instrument; a click sets the level"), legend: false, spacing: 5, reach: 0.03 });
   const frames = select([["1m", "1m"], ["5m", "5m"], ["15m", "15m"], ["1h", "1h"], ["1d", "1d"]], { value: "5m", "aria-label": t("Candles of"), onchange: () => { show(); draw(); } });
   const show = () => chart.setSymbol(draft.value.place, frames.value);
   const handles = makeHandles(place, chart, { moved: (from, to) => moveLevel(editing, from, to) });

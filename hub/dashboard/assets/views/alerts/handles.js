@@ -5,6 +5,9 @@ import { price } from "../../core/format.js";
 import { t } from "../../core/i18n.js";
 import { snapped } from "./levels.js";
 
+/** The height of the axis of times below the prices. */
+const EDGE = 30;
+
 /**
  * @param {HTMLElement} place  The chart's container.
  * @param {import("../../ui/chart.js").Chart} chart
@@ -20,10 +23,11 @@ export function makeHandles(place, chart, { moved }) {
   // The chart tells nobody when its scale changes, so each frame asks where the levels are: that reads two numbers.
   const follow = () => {
     for (const one of handles) {
-      const y = chart.heightOf(one.level);
+      const there = chart.heightOf(one.level);
+      const y = there === null ? null : Math.min(place.clientHeight - EDGE, Math.max(EDGE / 2, there)); // one beyond the chart waits at its edge
       if (y === one.y) continue;
       one.y = y;
-      one.element.hidden = y === null || y < 0 || y > place.clientHeight;
+      one.element.hidden = y === null;
       if (y !== null) one.element.style.transform = `translateY(${y}px)`;
     }
     frame = requestAnimationFrame(follow);

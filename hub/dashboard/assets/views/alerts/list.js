@@ -35,7 +35,9 @@ export function mountList(root) {
     if (!alerts.length) return fill(body, h("div.card", null, firstSteps(add)));
     const shown = alerts.filter((one) => fits(one, wishes));
     table.show(shown);
-    fill(body, shown.length ? table.element : h("div.card", null, nothing(t("No alert fits"), t("Choose another status, or clear the text."))), total > alerts.length ? moreButton(collection, total - alerts.length) : null);
+    const left = total - alerts.length;
+    if (shown.length && !left && body.firstElementChild === table.element && body.childElementCount === 1) return; // else what has the focus would lose it
+    fill(body, shown.length ? table.element : h("div.card", null, nothing(t("No alert fits"), t("Choose another status, or clear the text."))), left > 0 ? moreButton(collection, left) : null);
   };
   const filters = makeFilters(wishes, draw);
   const limit = makeLimit(collection);

@@ -48,7 +48,9 @@ export function makeRow({ alert: first, collection, prices }) {
       if (key === shown) return;
       if (shown && JSON.parse(shown).fired < now.fired) flash(element);
       shown = key;
+      const focused = [words, toggle].find((part) => part.contains(document.activeElement));
       draw({ status, words, ways, fired, toggle }, now, collection);
+      focused?.querySelector(focused === words ? "a" : "button")?.focus();
       element.classList.toggle("over", now.status !== "active");
       tell();
     },
