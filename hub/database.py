@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from schemas import migrations
-from schemas.errors import Unavailable
+from schemas.errors import SettingsError, Unavailable
 from schemas.private_folders import make_private
 from schemas.storage import database_errors
 from schemas.tables import metadata
@@ -231,9 +231,21 @@ Tell = Callable[[int, int, str], None]
 async def migrate(engine: AsyncEngine, *, tell: Tell = lambda *_: None) -> None:
     """Bring the tables up to date, all or nothing. Several processes may do so at once: one does, the others wait.
 
-    Raises Unavailable where the database fails, or another migration takes longer than MIGRATION_WAIT_S.
+    Raises Unavailable where the database fails, or another migration takes longer than MIGRATION_WAIT_S, and
+    SettingsError for a database that a newer release has been at.
     """
-    await _run(engine, lambda script, at: script._upgrade_revs("head", at), tell)  # noqa: SLF001 - see _run
+    await _run(engine, _upgrade, tell)
+
+
+def _upgrade(script: ScriptDirectory, at: Sequence[str]) -> Iterable[Any]:
+    unknown = set(at) - {one.revision for one in script.walk_revisions()}
+    if unknown:
+        fault = (
+            f"DATABASE_URL: a newer release has been at this database (revision {', '.join(sorted(unknown))}), which this "
+            f"one knows up to {script.get_current_head()}; start the newer release, or restore the backup from before it"
+        )
+        raise SettingsError([fault])
+    return script._upgrade_revs("head", at)  # type: ignore[arg-type]  # noqa: SLF001 - see _run
 
 
 async def downgrade(engine: AsyncEngine, revision: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hub import database
 from hub.database import check, downgrade, engine_for, migrate
-from schemas.errors import Unavailable
+from schemas.errors import SettingsError, Unavailable
 from schemas.storage import database_errors
 from schemas.tables import revocations
 from tests.hub.live import until
@@ -143,6 +143,14 @@ async def test_two_processes_that_migrate_at_once_both_succeed(database_url: str
         (0, b""),
         (0, b""),
     ]
+
+
+async def test_a_database_of_a_newer_release_is_told_as_such(engine: AsyncEngine) -> None:
+    await migrate(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SettingsError, match=r"newer release .* \(revision 9999\)"):
+        await migrate(engine)
 
 
 async def test_a_migration_that_never_ends_is_not_waited_for_forever(

@@ -181,6 +181,7 @@ export function makeChart(container, { label = t("Chart"), live = true, volume =
       endShade();
       candles.end();
       drawing?.end();
+      drawing = null; // what was to be drawn in the next frame is not
       fill(container);
     },
   };
