@@ -241,8 +241,8 @@ def _upgrade(script: ScriptDirectory, at: Sequence[str]) -> Iterable[Any]:
     unknown = set(at) - {one.revision for one in script.walk_revisions()}
     if unknown:
         fault = (
-            f"DATABASE_URL: a newer release has been at this database (revision {', '.join(sorted(unknown))}), which this "
-            f"one knows up to {script.get_current_head()}; start the newer release, or restore the backup from before it"
+            f"DATABASE_URL: a newer release has been at this database (revision {', '.join(sorted(unknown))}), which "
+            f"this one knows up to {script.get_current_head()}; start the newer one, or restore the backup from before"
         )
         raise SettingsError([fault])
     return script._upgrade_revs("head", at)  # type: ignore[arg-type]  # noqa: SLF001 - see _run

@@ -213,6 +213,30 @@ test("a subscription that knows where it was begins there, though another hears 
   assert.deepEqual((await hub.history(channel, { since: { epoch, offset: 5 } })).map(({ offset }) => offset), [6, 7]);
 });
 
+test("a late frame of the old subscription does not come before what is being recovered", async (t) => {
+  const sockets = [];
+  class Kept extends WebSocket {
+    constructor(...args) {
+      super(...args);
+      sockets.push(this);
+    }
+  }
+  const hub = hubFor(t, { WebSocket: Kept });
+  const channel = chat();
+  const first = await heardOn(hub, channel);
+  for (const n of range(0, 4)) await hub.publish(channel, { n });
+  const { epoch } = first.outcome.subscribed[0];
+  const heard = [];
+  const later = hub.subscribe(channel, { recover: { epoch, offset: 1 } }, ({ n }) => heard.push(n));
+  later.on("subscribed", () => {
+    const late = { type: "chat:new", channel, offset: 4, data: { n: 3 } };
+    queueMicrotask(() => sockets[0].onmessage({ data: JSON.stringify(late) }));
+  });
+  await until(() => heard.length >= 3);
+  assert.deepEqual(heard, [1, 2, 3]);
+  assert.deepEqual(numbers(first), range(0, 4));
+});
+
 test("latest channels begin with a snapshot after a cut, without what is gone", async (t) => {
   const talker = hubFor(t);
   const proxy = await Proxy.to(t);

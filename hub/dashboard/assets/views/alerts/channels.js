@@ -7,6 +7,7 @@ import { href } from "../../core/router.js";
 import { session } from "../../core/session.js";
 import { checkbox } from "../../ui/controls.js";
 import { WAYS, wayIcon, wayLabel } from "./labels.js";
+import { ownPlan } from "./plan.js";
 
 /** @typedef {{ reaches: boolean, text: string, link?: string }} Reach  Whether and whom a channel reaches. */
 
@@ -15,10 +16,10 @@ let known = { user: "", webhooks: 0, sms: 1, asked: false };
 
 /** Reads what the account itself doesn't say, once. */
 async function learn() {
-  const { user, plan } = session.current.value;
+  const { user } = session.current.value;
   if (known.asked && known.user === user) return;
-  const [hooks, plans] = await Promise.all([get("/users/webhooks").catch(() => ({ items: [] })), get("/plans").catch(() => ({ items: [] }))]);
-  known = { user, webhooks: hooks.items?.length ?? 0, sms: plans.items.find((/** @type {any} */ one) => one.name === plan)?.sms_per_month ?? 1, asked: true };
+  const [hooks, plan] = await Promise.all([get("/users/webhooks").catch(() => ({ items: [] })), ownPlan()]);
+  known = { user, webhooks: hooks.items?.length ?? 0, sms: plan?.sms_per_month ?? 1, asked: true };
 }
 
 /** @param {string} way @returns {Reach} */

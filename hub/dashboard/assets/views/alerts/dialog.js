@@ -16,6 +16,7 @@ import { formFor } from "./forms.js";
 import { makeMessage } from "./message.js";
 import { makeOptions } from "./options.js";
 import { makePlace } from "./place.js";
+import { newestPrice } from "./prices.js";
 
 /** How long nothing is typed before it is looked at. */
 const PAUSE_MS = 300;
@@ -45,7 +46,7 @@ const PAUSE_MS = 300;
 /** Opens it; resolves to the alert that was made or changed, undefined where it was left. @param {Opening} [opening] @returns {Promise<any>} */
 export async function openAlertDialog(opening = {}) {
   const place = opening.place ?? placeOf(opening.alert ?? opening.like) ?? "NSE:RELIANCE";
-  const price = await get(`/market/prices/${encodeURIComponent(place)}`).then((said) => said.price, () => null);
+  const price = await newestPrice(place);
   const first = firstDraft(opening, place, price);
   const draft = observable(first);
   const preview = observable(/** @type {Preview} */ ({}));
@@ -119,10 +120,23 @@ function body(editing, { alert, close, ends }) {
   const save = saver(editing, alert, close, problem);
   const fields = h("form.fields", { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); void save.run(); } }, place, sections, h("button", { type: "submit", hidden: true, tabindex: "-1" }));
   const side = h("div.side", null, part(makeChartPane(editing)), part(makeExplanation(editing)));
+  const editor = h("div.alert-editor", null, fields, side);
+  queueMicrotask(() => editor.closest("dialog")?.addEventListener("cancel", guard(editing.draft, close)));
   return [
-    h("div.alert-editor", null, fields, side),
+    editor,
     h("footer", null, problem, h("button", { type: "button", onclick: () => close() }, t("Cancel")), save.button),
   ];
+}
+
+/** Escape asks before it throws away what was written. @param {Editing["draft"]} draft @param {() => void} close */
+function guard(draft, close) {
+  const written = () => JSON.stringify(alertBody(draft.value));
+  const first = written();
+  return async (/** @type {Event} */ event) => {
+    if (written() === first) return;
+    event.preventDefault();
+    if (await confirmed({ title: t("Leave without saving?"), text: t("What you have written here is lost then."), yes: t("Leave") })) close();
+  };
 }
 
 /** @param {HTMLElement} panel @param {{ element: HTMLElement, end: () => void }} made */

@@ -1,7 +1,6 @@
 // All alerts of the user, with live prices and how far each is from firing.
 
 import { fill, h } from "../../core/dom.js";
-import { get } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { session } from "../../core/session.js";
@@ -10,6 +9,7 @@ import { complain } from "../../ui/notices.js";
 import { makeCollection } from "./collection.js";
 import { openAlertDialog } from "./dialog.js";
 import { statusOptions } from "./labels.js";
+import { ownPlan } from "./plan.js";
 import { makePrices } from "./prices.js";
 import { makeRow } from "./row.js";
 import { soundButton } from "./sound.js";
@@ -65,17 +65,16 @@ function makeFilters(wishes, draw) {
 /** How many alerts of those that the plan has are used. @param {import("./collection.js").Collection} collection */
 function makeLimit(collection) {
   const element = h("span.limit.muted", { hidden: true });
-  void get("/plans").then(({ items }) => {
-    const { plan, role } = session.current.value;
-    const most = items.find((/** @type {any} */ { name }) => name === plan)?.alerts;
-    if (!most || role !== "user") return;
+  void ownPlan().then((plan) => {
+    const most = plan?.alerts;
+    if (!most || session.current.value.role !== "user") return;
     collection.kept.on(({ alerts }) => {
       if (!alerts) return;
       const used = alerts.filter(({ status }) => status === "active").length;
       element.hidden = false;
       fill(element, h("meter", { min: 0, max: most, value: used, high: most * 0.9, "aria-hidden": "true" }), h("span", null, t("{used} of {most} active", { used, most })));
     });
-  }, () => null);
+  });
   return element;
 }
 

@@ -1,6 +1,5 @@
 // What an alert has fired and what was sent of that: read once, then carried on by what the socket says.
 
-import { settled } from "../../core/dom.js";
 import { get, post } from "../../core/http.js";
 import { observable } from "../../core/observable.js";
 
@@ -9,13 +8,10 @@ import { observable } from "../../core/observable.js";
 /** @typedef {{ triggers: Trigger[] | null, deliveries: Delivery[] | null, total: number, error: any }} Entries */
 
 const PAGE = 50;
-/** How long nothing more is heard before the details are read that the socket doesn't say. */
+/** How long after something was heard the details are read that the socket doesn't say. */
 const PAUSE_MS = 1500;
-/** Such readings in a row at most, each twice as long after the one before: an alert that fires all the time is told by the socket alone. */
+/** While an alert fires all the time each reading comes twice as long after the one before, up to this. */
 const LONGEST_MS = 60_000;
-
-/** Whether nothing more will be heard of a delivery. @param {string} status */
-export const isFinal = (status) => ["delivered", "read", "skipped", "cancelled", "dead"].includes(status);
 
 /** How far a status is: one that comes late changes nothing. */
 const ORDER = ["queued", "calling", "unknown", "accepted", "sent", "delivered", "read", "skipped", "cancelled", "dead"];
@@ -36,23 +32,34 @@ const triggerOf = (event) => ({
   price: event.price ?? null, previous: event.previous ?? null, current: event.current ?? null, level: event.level ?? null, via: event.via ?? "tick", gap: event.gap === true, condition: event.condition, inputs: {}, fresh: true,
 });
 
+/** The newest entries as they were just read, and of those known before the older ones. @template {{ id: number }} T @param {T[]} items @param {T[] | null} before */
+const withOlder = (items, before) => [...items, ...(before ?? []).filter(({ id }) => id < Math.min(...items.map((one) => one.id)))];
+
 /** @param {number} id */
 export function makeLog(id) {
   const entries = observable(/** @type {Entries} */ ({ triggers: null, deliveries: null, total: 0, error: null }));
   let ended = false;
   let pause = PAUSE_MS;
+  let readAt = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   const patch = (/** @type {Partial<Entries>} */ some) => { if (!ended) entries.set({ ...entries.value, ...some }); };
   const load = async () => {
     try {
       const [history, sent] = await Promise.all([get(`/alerts/${id}/history`, { limit: PAGE }), get(`/alerts/${id}/deliveries`, { limit: PAGE })]);
-      const heard = new Map((entries.value.deliveries ?? []).map((one) => [one.id, one.heard]));
-      patch({ triggers: history.items, total: history.total, deliveries: sent.items.map((/** @type {Delivery} */ one) => ({ ...one, heard: heard.get(one.id) })), error: null });
+      const { triggers, deliveries } = entries.value;
+      const heard = new Map((deliveries ?? []).map((one) => [one.id, one.heard]));
+      const known = sent.items.map((/** @type {Delivery} */ one) => ({ ...one, heard: heard.get(one.id) }));
+      patch({ triggers: withOlder(history.items, triggers), total: history.total, deliveries: withOlder(known, deliveries), error: null });
     } catch (error) {
       patch({ error });
     }
   };
-  let reload = settled(pause, load);
-  const later = () => { pause = Math.min(LONGEST_MS, pause * 2); reload(); reload = settled(pause, load); };
+  const later = () => {
+    if (timer || ended) return;
+    pause = Date.now() - readAt > LONGEST_MS ? PAUSE_MS : Math.min(LONGEST_MS, pause * 2);
+    timer = setTimeout(() => { timer = undefined; readAt = Date.now(); void load(); }, pause);
+  };
   void load();
   return {
     entries,
@@ -77,7 +84,7 @@ export function makeLog(id) {
       const { items } = await get(`/alerts/${id}/history`, { limit: PAGE, page: Math.floor((triggers?.length ?? 0) / PAGE) + 1 });
       patch({ triggers: [...(triggers ?? []), ...items.filter((/** @type {Trigger} */ one) => (triggers ?? []).every((known) => known.id !== one.id))] });
     },
-    end() { ended = true; },
+    end() { ended = true; clearTimeout(timer); },
   };
 }
 

@@ -38,3 +38,16 @@ export function makePrices() {
 }
 
 /** @typedef {ReturnType<typeof makePrices>} Prices */
+
+/** How long a price is waited for. */
+const PATIENCE_MS = 800;
+
+/** The newest price of an instrument; null where none comes soon. @param {string} place @returns {Promise<number | null>} */
+export function newestPrice(place) {
+  return new Promise((resolve) => {
+    const prices = makePrices();
+    const tell = (/** @type {number | null} */ price) => { clearTimeout(timer); resolve(price); queueMicrotask(prices.end); };
+    const timer = setTimeout(() => tell(null), PATIENCE_MS);
+    prices.on(place, ({ price }) => tell(price));
+  });
+}

@@ -24,13 +24,19 @@ const SOURCES = { rules: () => t("by rules"), ml: () => t("by rules and a predic
 /** @param {any} reason  A text, or texts by language. @returns {string} */
 const wordsOf = (reason) => (typeof reason === "string" ? reason : reason?.[spoken()] ?? reason?.en ?? "");
 
-/** @param {Signal} signal @param {{ prices: import("../alerts/prices.js").Prices, fresh: boolean, close: () => void }} parts */
-export function makeSignal(signal, { prices, fresh, close }) {
+/** Whether the price is where the signal ends. @param {Signal} signal @param {number} now */
+function isOver({ entry_price: entry, target_price: target, stop_loss: stop }, now) {
+  const ends = (/** @type {number | null} */ at) => Boolean(at) && (Number(at) > entry ? now >= Number(at) : now <= Number(at));
+  return ends(target) || ends(stop);
+}
+
+/** @param {Signal} signal @param {{ prices: import("../alerts/prices.js").Prices, fresh: boolean, close: () => void, over: () => void }} parts `over` is called while the price is where the signal ends. */
+export function makeSignal(signal, { prices, fresh, close, over }) {
   const { label, icon: picture, kind } = TYPES[signal.signal_type] ?? TYPES.HOLD;
   const place = `${signal.exchange}:${signal.symbol}`;
   const open = (signal.status ?? "ACTIVE") === "ACTIVE";
   const ladder = makeLadder(signal);
-  const off = open && ladder ? prices.on(place, ({ price: now }) => ladder.put(now)) : () => {};
+  const off = open && ladder ? prices.on(place, ({ price: now }) => { ladder.put(now); if (isOver(signal, now)) over(); }) : () => {};
   const address = `${href("markets", place)}${signal.timeframe ? `?tf=${signal.timeframe}` : ""}`;
   const mayClose = open && signal.id !== undefined && ["publisher", "admin"].includes(session.current.value.role);
   const element = h("li.one-signal", { class: fresh ? "fired-now" : "" },

@@ -18,6 +18,8 @@ import { makeStatistics } from "./statistics.js";
 /** @typedef {{ place: string, signal_type: string, status: string, min_confidence: string }} Wishes */
 
 const PAGE = 50;
+/** How long the server may take to see that a signal has ended. */
+const SETTLES_MS = 3000;
 
 /** @type {(root: HTMLElement, route: import("../../core/router.js").Route) => import("../../app.js").View} */
 export function mount(root) {
@@ -49,9 +51,11 @@ function makeList(wishes) {
   /** @type {{ element: HTMLElement, end: () => void }[]} */
   let shown = [];
   let asked = 0;
+  /** @type {ReturnType<typeof setTimeout>[]} */
+  const timers = [];
   const draw = () => {
     shown.forEach(({ end }) => end());
-    shown = kept.signals.map((signal) => makeSignal(signal, { prices, fresh: kept.fresh.has(signal.id), close: () => void closeSignal(signal).then((closed) => { if (closed) put(closed); }) }));
+    shown = kept.signals.map((signal) => makeSignal(signal, { prices, fresh: kept.fresh.has(signal.id), close: () => void closeSignal(signal).then((closed) => { if (closed) put(closed); }), over: () => follow(signal) }));
     if (!shown.length) return fill(element, nothing(t("No signals here yet"), wished(wishes) ? t("None fits these filters.") : t("They come here by themselves, as soon as the rules find one.")));
     const left = kept.total - kept.signals.length;
     fill(element, h("ol", null, shown.map((one) => one.element)), left > 0 ? worker("button", { onclick: more }, t("Show {count} more", { count: Math.min(left, PAGE) })) : null);
@@ -61,6 +65,14 @@ function makeList(wishes) {
     if (!known) kept = { ...kept, total: kept.total + 1, fresh: new Set([signal.id]) };
     kept = { ...kept, signals: known ? kept.signals.map((one) => (one.id === signal.id ? { ...one, ...signal } : one)) : [signal, ...kept.signals] };
     draw();
+  };
+  /** @type {Set<number>} */
+  const followed = new Set();
+  // Nobody is told when a signal ends, so it is asked once, a moment after the price got there.
+  const follow = (/** @type {Signal} */ { id }) => {
+    if (id === undefined || followed.has(id)) return;
+    followed.add(id);
+    timers.push(setTimeout(() => void get(`/signals/${id}`).then(put, () => null), SETTLES_MS));
   };
   const page = (/** @type {number} */ number) => get("/signals", { ...query(wishes), limit: PAGE, page: number });
   const load = async () => {
@@ -83,7 +95,7 @@ function makeList(wishes) {
     if (fits(whole, wishes)) put(whole);
   });
   void load();
-  return { element, load, put, end() { asked += 1; shown.forEach(({ end }) => end()); prices.end(); subscription?.unsubscribe(); } };
+  return { element, load, put, end() { asked += 1; timers.forEach(clearTimeout); shown.forEach(({ end }) => end()); prices.end(); subscription?.unsubscribe(); } };
 }
 
 /** @param {Wishes} wishes */
