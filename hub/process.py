@@ -154,7 +154,6 @@ class Process:
         self._names = names_of(settings)
         self._plans = plans_of(settings)
         self._secret = secret_of(settings)
-        self._warn_of_solitude()
         self._broker = broker_of(settings, self._names)
         self._server: Server | None = None
         self._socket = next(_listening(settings, roles), None)
@@ -172,6 +171,7 @@ class Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
+        self._warn_of_solitude()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._broker.close)
             engine = database.engine_for(self._database_url(), self._settings.data_dir)

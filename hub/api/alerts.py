@@ -187,7 +187,7 @@ class AlertsApi:
         read = self._conditions.read(
             body.condition, body.threshold, channel, options, in_bars=body.timeframe is not UNSET
         )
-        await self._market.watch(call.caller, channel, read)
+        watched = await self._market.watch(call.caller, channel, read)
         exchange, symbol = _place(channel)
         return Preview(
             exchange=exchange,
@@ -203,6 +203,7 @@ class AlertsApi:
                 condition=read.text,
                 name=checked_name(body.name),
                 message=checked_message(body.message),
+                price=await self._market.price(channel, watched.delay_s),
             ),
         )
 

@@ -68,7 +68,7 @@ class CallbackQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExchangeBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST auth/oidc/exchange`: the code out of the page's address. `cookie` is as in `POST auth/login`."""
+    """The body of `POST auth/oidc/exchange`: the code out of the page's address; `cookie` as in `POST auth/login`."""
 
     code: Annotated[str, Meta(min_length=1, max_length=1024)]
     cookie: bool = False

@@ -65,7 +65,7 @@ from hub.feeding.orders import FeedOrders
 from hub.feeding.sources import SOURCES
 from hub.metrics import Metrics
 from hub.parts import Part
-from hub.progress import watch
+from hub.progress import shown, watch
 from schemas.errors import SettingsError, Unavailable
 from schemas.market import MarketState, Tick
 from schemas.settings import Settings
@@ -323,7 +323,8 @@ class Feeds:
         """A market that never closes and is alone here goes on where it stopped; one with a seed repeats itself."""
         simulator = self.feeds[0]
         if self.hours.around_the_clock and isinstance(simulator, Simulator) and self._settings.simulator_seed is None:
-            await simulated_past.begin(simulator, self.history, int(self._wall() * 1000))
+            with shown("Making up the past of the simulated prices"):
+                await simulated_past.begin(simulator, self.history, int(self._wall() * 1000))
 
     async def _cease(self) -> None:
         """Keeps what is only in memory, unless another process is the one to say it by now."""

@@ -12,7 +12,6 @@ from hub import logs, progress
 from tests.hub.live import until
 from tests.hub.test_logs import _logging_as_before  # noqa: F401 - what `configure` sets is undone
 
-
 ERASED = b"\x1b[2K\x1b[?25h\r"
 """The line of the bar is empty, and the cursor is back at its beginning."""
 

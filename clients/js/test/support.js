@@ -9,7 +9,7 @@ import { connect } from "../tickhub.js";
 
 export const place = process.env.TICKHUB_PLACE ?? "127.0.0.1:8191";
 const secret = process.env.TICKHUB_SECRET ?? "";
-const WAIT_MS = 8000;
+const WAIT_MS = 15_000;
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
 
@@ -21,7 +21,7 @@ export function token({ user = randomUUID(), plan = "pro", role = "user", expire
   return `${body}.${createHmac("sha256", secret).update(body).digest("base64url")}`;
 }
 
-/** Resolves once `true()` holds; rejects after eight seconds. */
+/** Resolves once `true()` holds; rejects where that takes too long. */
 export async function until(isTrue, what = String(isTrue)) {
   const deadline = Date.now() + WAIT_MS;
   while (!isTrue()) {

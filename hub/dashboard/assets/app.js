@@ -59,15 +59,20 @@ async function show(there) {
   shown = { name, view: mount(root, there, { change }) };
 }
 
-/** Draws everything anew: after a login or a logout, and in another language. */
+/** Draws everything anew: in another language, and with other rights. */
 function draw() {
   shown?.view.end();
   shown = null;
   shell?.end();
-  if (session.current.value.kind === "nobody") live.close();
-  else live.open();
   shell = makeShell({ place, change });
   void show(route.value);
+}
+
+/** Draws everything for somebody else, with a socket of theirs. */
+function enter() {
+  if (session.current.value.kind === "nobody") live.close();
+  else live.open();
+  draw();
 }
 
 /** Speaks another language, here and from now on wherever this user looks. @param {import("./core/i18n.js").Language} language */
@@ -90,14 +95,18 @@ async function start() {
   await speak(isLanguage(kept) && localStorage.getItem("tickhub.language") ? kept : wished()).catch(() => speak("en"));
   await session.begin();
   await adopt();
-  let user = `${session.current.value.kind} ${session.current.value.user}`;
-  draw();
+  let before = session.current.value;
+  enter();
   route.on((there) => { if (there !== first) void show(there); });
   session.current.on((who) => {
-    if (`${who.kind} ${who.user}` === user) return;
-    if (user.startsWith("account") && who.kind === "demo") notify({ title: t("You are logged out"), text: t("What you see now is the demonstration.") });
-    user = `${who.kind} ${who.user}`;
-    void adopt().then(draw);
+    const { kind, user, plan, role } = before;
+    before = who;
+    if (who.kind === kind && who.user === user) {
+      if (who.plan !== plan || who.role !== role) draw();
+      return;
+    }
+    if (kind === "account" && who.kind === "demo") notify({ title: t("You are logged out"), text: t("What you see now is the demonstration.") });
+    void adopt().then(enter);
   });
 }
 

@@ -559,12 +559,14 @@ async def test_a_preview_says_how_a_condition_is_understood(office: Office) -> N
         "condition": "ltp crosses above 2,500 then volume > 1 lakh within 10m",
         "message": "{{ltp}}",
     }
+    await office.price("market:TCS", price=2480.5)
     shown = (await office.ask("POST", "/alerts/preview", body)).data
     assert shown["condition"] == "price crosses above 2500 then volume > 100000 within 10m"
     assert (shown["happens"], shown["tree"]["is"]) == ("edge", "then")
     assert list(shown["words"]) == list(LANGUAGES)
     assert len(set(shown["words"].values())) == len(LANGUAGES)
     assert len(shown["said"]) == len(LANGUAGES)
+    assert shown["said"][0]["line"] == "2,480.50"
     level = (await office.ask("POST", "/alerts/preview", {"symbol": "TCS", "condition": "above", "threshold": 5})).data
     assert (level["happens"], level["condition"]) == ("level", "price > 5")
     assert (await office.ask("GET", "/alerts")).data["total"] == 0
@@ -579,6 +581,11 @@ async def test_a_preview_refuses_what_an_alert_would(office: Office) -> None:
         ({"condition": "price > 1", "channels": ["push"]}, "BAD_REQUEST"),
     ):
         assert (await office.ask("POST", "/alerts/preview", {"symbol": "TCS"} | body)).code == code
+
+
+async def test_a_text_that_cant_be_read_is_pointed_at(office: Office) -> None:
+    refused = await office.ask("POST", "/alerts/preview", {"symbol": "TCS", "condition": "price > 5 and prc > 3"})
+    assert refused.json["error"]["details"]["column"] == 15
 
 
 async def test_a_history_explains_a_firing(office: Office) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
 from tests.hub.live import HubProcess
 
@@ -26,6 +26,11 @@ ARGUMENTS = [
 ]
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+
+WAIT_MS = 15_000
+"""How long a page may take for what takes it a moment, on a machine that is busy with something else."""
+
+expect.set_options(timeout=WAIT_MS)
 
 OpenPage = Callable[..., Awaitable[Page]]
 """`await open_page("#/markets", viewport=PHONE, color_scheme="dark")`: a page in a browser context of its own.
@@ -99,7 +104,7 @@ async def open_page(browser: Browser, hub_process: HubProcess, expected: list[st
         context = await browser.new_context(
             base_url=hub_process.url, **{"viewport": DESKTOP, "locale": "en-IN", "reduced_motion": "reduce"} | options
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(WAIT_MS)
         page = await context.new_page()
         watched.watch(page)
         if token is not None:

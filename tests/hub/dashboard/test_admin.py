@@ -5,9 +5,10 @@ import json
 import re
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from tests.hub.dashboard.conftest import OpenPage
+from tests.hub.dashboard.conftest import PHONE, OpenPage
 from tests.hub.live import HubProcess, bearer, client_of, request, token
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
@@ -98,3 +99,17 @@ async def test_others_are_told_that_it_is_for_administrators(open_page: OpenPage
     page = await open_page("#/admin")
     await expect(page.get_by_text("This page is for administrators")).to_be_visible()
     await expect(page.get_by_role("link", name="Admin")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_tab_can_be_read_by_everyone(open_page: OpenPage, scheme: str) -> None:
+    """Contrast, names and roles, by axe; and nothing is wider than a phone."""
+    page = await open_page("#/admin/overview", token=token(**BOSS), color_scheme=scheme, viewport=PHONE)
+    tabs = page.get_by_role("tab")
+    await expect(tabs).to_have_count(7)
+    for tab in await tabs.all():
+        await tab.click()
+        await expect(page.locator(".loading")).to_have_count(0)
+        found = await Axe().run(page, options={"resultTypes": ["violations"]})
+        assert found.violations_count == 0, found.generate_report()
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

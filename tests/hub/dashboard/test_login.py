@@ -23,7 +23,8 @@ PASSWORD = "monsoon-Tram-81"
 COOKIE = "__Secure-tickhub_refresh"
 REFRESH = "/api/v1/auth/refresh"
 RENEW = """async () => {
-  const { session } = await import(document.querySelector("script[type=module]").src.replace("app.js", "core/session.js"));
+  const { src } = document.querySelector("script[type=module]");
+  const { session } = await import(src.replace("app.js", "core/session.js"));
   return session.token({ renew: true });
 }"""
 SOCKET_LEFT = "WebSocket is closed before the connection is established"
@@ -139,7 +140,8 @@ async def test_two_tabs_that_renew_at_once_share_one_answer(open_page: OpenPage,
     for one in (page, other):
         one.on("request", lambda sent: asked.update([REFRESH] if REFRESH in sent.url else []))
     tokens = await asyncio.gather(*(one.evaluate(RENEW) for one in (page, other)))
-    assert tokens[0] and tokens[0] == tokens[1]
+    assert tokens[0]
+    assert tokens[0] == tokens[1]
     assert asked[REFRESH] == 1
     await page.evaluate("sessionStorage.clear()")
     await page.reload()
@@ -260,7 +262,7 @@ async def test_the_forms_are_accessible(open_page: OpenPage, shade: Any) -> None
 
 
 async def test_without_cookies_a_login_belongs_to_its_tab(hub_process: HubProcess) -> None:
-    """Over plain http on another host browsers keep no such cookie: the tab has the refresh token, a copy of it none."""
+    """Over plain http on another host browsers keep no such cookie: the tab has the token, a copy of it none."""
     email = await asyncio.to_thread(account_of, hub_process)
     chromium = shutil.which("chromium") or "chromium"
     rule = "--host-resolver-rules=MAP hub.test 127.0.0.1"

@@ -31,7 +31,7 @@ async def test_the_watchlist_shows_prices_that_move_and_the_address_says_what_is
     price = row(page, "NSE:NIFTY 50").locator(".number").first
     await expect(price).to_have_text(re.compile(r"^[0-9,]+\.[0-9]{2}"))
     await expect(price).not_to_have_text(await price.inner_text())
-    await expect(page).to_have_url(re.compile(r"#/markets/NSE:NIFTY%2050\?tf=5m$"))
+    await expect(page).to_have_url(re.compile(r"#/markets/NSE:NIFTY%2050\?tf=1m$"))
     await expect(page.locator(".symbol-header .last")).to_have_text(re.compile(r"^[0-9,]+\.[0-9]{2}"))
     await expect(page).to_have_title("NIFTY 50 · tickhub")
 
@@ -188,7 +188,7 @@ async def test_what_the_plan_does_not_have_is_said(open_page: OpenPage) -> None:
 
 async def test_a_signal_comes_onto_the_page_as_it_is_given(page: Page, hub_process: HubProcess) -> None:
     await page.goto("/#/markets/NSE:INFY?tf=5m")
-    await expect(page.get_by_text("No signals yet")).to_be_visible()
+    await expect(page.get_by_text("Those of INFY come here")).to_be_visible()
     body = {"symbol": "INFY", "signal_type": "BUY", "confidence": 71, "reason": "<b>MACD</b> crossed its signal line"}
     url, headers = f"{hub_process.url}/api/v1/signals", bearer("erp", role="publisher")
     answer = await asyncio.to_thread(request, url, "POST", json.dumps(body).encode(), **headers)

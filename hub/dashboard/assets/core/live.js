@@ -24,6 +24,7 @@ export const live = {
     url.protocol = url.protocol.replace("http", "ws");
     this.hub = connect(url.href, { token: () => session.token(), share: kind === "account" ? `account ${user}` : false });
     const opened = this.hub;
+    opened.on("entitled", ({ plan, role }) => session.entitle(/** @type {any} */ (plan), /** @type {any} */ (role)));
     opened.on("state", (/** @type {Connection} */ state) => {
       if (opened !== this.hub) return;
       connection.set({ ...state });

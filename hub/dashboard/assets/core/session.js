@@ -238,6 +238,13 @@ export const session = {
     current.set({ ...current.value, account, plan: account.plan, role: account.role });
   },
 
+  /** What the server says that one may do from now on. @param {Who["plan"]} plan @param {Who["role"]} role */
+  entitle(plan, role) {
+    const { account } = current.value;
+    if (account) this.update({ ...account, plan, role });
+    else current.set({ ...current.value, plan, role });
+  },
+
   /** @param {{ everywhere?: boolean }} [options] */
   async logout({ everywhere = false } = {}) {
     const token = access;
@@ -252,8 +259,10 @@ export const session = {
     }
   },
 
-  /** Nothing of the account is left: it was deleted. */
-  forget() {
+  /** Nothing of the account is left once `end` has been done; the socket's end is no surprise then. @param {() => Promise<any>} end */
+  async forget(end) {
+    leaving = true;
+    try { await end(); } finally { leaving = false; }
     tabs.postMessage({ left: current.value.user });
     leave("out", () => this.demonstrate());
   },

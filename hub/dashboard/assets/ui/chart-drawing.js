@@ -170,7 +170,9 @@ export class Drawing {
 
   /** The smallest step of the price. @param {number} step */
   tick(step) {
-    this.series.applyOptions({ priceFormat: { type: "custom", formatter: price, minMove: step || 0.01 } });
+    const least = step || 0.01;
+    const formatter = (/** @type {number} */ value) => price(Number((Math.round(value / least) * least).toFixed(4)));
+    this.series.applyOptions({ priceFormat: { type: "custom", formatter, minMove: least } });
   }
 
   /** @param {import("./chart.js").Level[]} levels */

@@ -27,7 +27,7 @@ import { shade } from "../core/theme.js";
 import { Candles } from "./chart-candles.js";
 import { Drawing } from "./chart-drawing.js";
 import { MOST } from "./chart-indicators.js";
-import { makeLegend } from "./chart-legend.js";
+import { Legend } from "./chart-legend.js";
 import { chartLibrary } from "./chart-library.js";
 import { loading, nothing } from "./controls.js";
 
@@ -52,137 +52,168 @@ import { loading, nothing } from "./controls.js";
  * @property {boolean} [legend]  Likewise.
  * @property {number} [reach]  How far from the prices a level may be that is always shown, as a part of them.
  * @property {number} [spacing]  Pixels from candle to candle, to begin with.
- *
- * @typedef {ReturnType<typeof makeChart>} Chart
  */
 
 /** @param {HTMLElement} container @param {ChartOptions} [options] */
-export function makeChart(container, { label = t("Chart"), live = true, volume = true, legend = true, spacing = 8, reach = 0 } = {}) {
+export const makeChart = (container, options = {}) => new Chart(container, options);
+
+export class Chart {
   /** @type {Map<string, Set<(event: any) => void>>} */
-  const listeners = new Map();
-  const tell = (/** @type {string} */ name, /** @type {any} */ event) => listeners.get(name)?.forEach((one) => one(event));
-  const wanted = { place: "", tf: "5m", indicators: /** @type {string[]} */ ([]), levels: /** @type {Level[]} */ ([]), markers: /** @type {Marker[]} */ ([]) };
+  #listeners = new Map();
+  #place = "";
+  #tf = "5m";
+  /** @type {string[]} */
+  #indicators = [];
+  /** @type {Level[]} */
+  #levels = [];
+  /** @type {Marker[]} */
+  #markers = [];
   /** @type {Drawing | null} */
-  let drawing = null;
-  let ended = false;
+  #drawing = null;
+  #ended = false;
+  /** Bars that are to be drawn in the next frame. @type {Set<number>} */
+  #stale = new Set();
+  /** The bar under the pointer. @type {number | null} */
+  #hovered = null;
+  #legend = new Legend();
+  #state = h("div.chart-state", { hidden: true });
+  #now = h("button.small.chart-now", { type: "button", hidden: true, title: t("Go to now"), "aria-label": t("Go to now"), onclick: () => this.goToNow() }, icon("chevron"));
 
-  const canvas = h("div.chart-canvas", { tabindex: "0", role: "application", "aria-label": label, onkeydown: (/** @type {KeyboardEvent} */ event) => drawing?.key(event) });
-  const legendPart = makeLegend();
-  const state = h("div.chart-state", { hidden: true });
-  const now = h("button.small.chart-now", { type: "button", hidden: true, title: t("Go to now"), "aria-label": t("Go to now"), onclick: () => drawing?.goToNow() }, icon("chevron"));
-  const credit = h("a.chart-credit", { href: "https://www.tradingview.com/", target: "_blank", rel: "noopener noreferrer" }, t("Charts by TradingView"));
-  container.classList.add("chart");
-  fill(container, canvas, legend ? legendPart.element : null, state, now, credit);
-
-  /** @type {Set<number>} */
-  const stale = new Set();
-  const drawBars = oncePerFrame(() => {
-    if (!drawing) return;
-    for (const index of [...stale].sort((a, b) => a - b)) drawing.bar(index);
-    stale.clear();
-    describe();
-  });
-  const describe = (/** @type {number | null} */ index = null) => legendPart.show(candles, index);
-
-  const candles = new Candles({
-    live,
-    delayed: (seconds) => tell("delay", { seconds: seconds ?? 0 }),
-    changed(change) {
-      if (change.kind === "bar") {
-        stale.add(change.index);
-        drawBars();
-        tell("bar", { bar: candles.bars[change.index] });
-        return;
-      }
-      stale.clear();
-      if (change.kind !== "status") drawing?.all(change.kind === "older" ? change.count : 0);
-      showState();
-      describe();
-      if (change.kind === "all" && candles.status === "ready") tell("loaded", { place: candles.place, tf: candles.tf, count: candles.bars.length });
-      if (candles.status === "failed") tell("failed", { error: candles.error });
-    },
-  });
-
-  function showState() {
-    const { status, error, bars } = candles;
-    state.hidden = status === "empty" || (status === "ready" && bars.length > 0) || (status === "failed" && bars.length > 0);
-    if (status === "loading") fill(state, loading());
-    else if (status === "failed") fill(state, nothing(t("The chart could not be loaded"), error?.message, h("button", { type: "button", onclick: () => void candles.load() }, t("Try again"))));
-    else if (status === "ready") fill(state, nothing(t("No candles yet"), t("They begin with the next price.")));
+  /** @param {HTMLElement} container @param {ChartOptions} options */
+  constructor(container, { label = t("Chart"), live = true, volume = true, legend = true, spacing = 8, reach = 0 }) {
+    this.container = container;
+    const canvas = h("div.chart-canvas", { tabindex: "0", role: "application", "aria-label": label, onkeydown: (/** @type {KeyboardEvent} */ event) => this.#drawing?.key(event) });
+    const credit = h("a.chart-credit", { href: "https://www.tradingview.com/", target: "_blank", rel: "noopener noreferrer" }, t("Charts by TradingView"));
+    container.classList.add("chart");
+    fill(container, canvas, legend ? this.#legend.element : null, this.#state, this.#now, credit);
+    this.candles = new Candles({ live, delayed: (seconds) => this.#tell("delay", { seconds: seconds ?? 0 }), changed: (change) => this.#changed(change) });
+    this.endShade = shade.on(() => this.#drawing?.paint());
+    chartLibrary().then((library) => this.#draw(library, canvas, { volume, spacing, reach }), () => this.#say(t("The chart could not be loaded"), t("Check the connection, and load the page again.")));
   }
 
-  chartLibrary().then((library) => {
-    if (ended) return;
-    drawing = new Drawing(library, canvas, candles, {
-      volume,
-      spacing,
-      reach,
-      older: () => void candles.older(),
-      hover: (index) => describe(index),
-      away: (isAway) => { now.hidden = !isAway; },
-      click: (event) => tell("click", event),
-      marker: (id) => tell("marker", { id }),
+  /** @param {any} library @param {HTMLElement} canvas @param {{ volume: boolean, spacing: number, reach: number }} look */
+  #draw(library, canvas, look) {
+    if (this.#ended) return;
+    this.#drawing = new Drawing(library, canvas, this.candles, {
+      ...look,
+      older: () => void this.candles.older(),
+      hover: (index) => { this.#hovered = index; this.#describe(); },
+      away: (isAway) => { this.#now.hidden = !isAway; },
+      click: (event) => this.#tell("click", event),
+      marker: (id) => this.#tell("marker", { id }),
     });
-    drawing.all(0);
-    drawing.levels(wanted.levels);
-    drawing.markers(wanted.markers);
-  }, () => {
-    state.hidden = false;
-    fill(state, nothing(t("The chart could not be loaded"), t("Check the connection, and load the page again.")));
-  });
-  const endShade = shade.on(() => drawing?.paint());
+    this.#drawing.all(0);
+    this.#drawing.levels(this.#levels);
+    this.#drawing.markers(this.#markers);
+  }
 
-  return {
-    /** @param {string} place `NSE:RELIANCE` @param {string} tf 1m 3m 5m 15m 30m 1h 1d */
-    setSymbol(place, tf) {
-      if (place === wanted.place && tf === wanted.tf) return;
-      Object.assign(wanted, { place, tf });
-      drawing?.home();
-      candles.choose(place, tf, wanted.indicators);
-    },
-    /** @param {string[]} names */
-    setIndicators(names) {
-      if (names.join(" ") === wanted.indicators.join(" ")) return;
-      wanted.indicators = names.slice(0, MOST);
-      if (wanted.place) candles.choose(wanted.place, wanted.tf, wanted.indicators);
-    },
-    /** @param {Level[]} levels */
-    setLevels(levels) {
-      wanted.levels = levels;
-      drawing?.levels(levels);
-    },
-    /** @param {Marker[]} markers */
-    setMarkers(markers) {
-      wanted.markers = markers;
-      drawing?.markers(markers);
-    },
-    /** Decimals of its prices, as the instrument's tick has them. @param {number} tick */
-    setTick(tick) {
-      candles.tick = tick;
-      drawing?.tick(tick);
-    },
-    /** A trade, for the candle that forms. @param {number} price @param {number} at Unix milliseconds */
-    trade: (price, at) => candles.trade(price, at),
-    goToNow: () => drawing?.goToNow(),
-    /** How far below the top of its container a price is drawn; null where it isn't. @param {number} price @returns {number | null} */
-    heightOf: (price) => drawing?.heightOf(price) ?? null,
-    /** The price at a height. @param {number} height @returns {number | null} */
-    priceAt: (height) => drawing?.priceAt(height) ?? null,
-    /** The candles that are loaded, oldest first. */
-    bars: () => candles.bars,
-    /** @param {"loaded" | "failed" | "delay" | "click" | "marker" | "bar"} name @param {(event: any) => void} listener @returns {() => void} */
-    on(name, listener) {
-      const those = listeners.get(name) ?? new Set();
-      listeners.set(name, those.add(listener));
-      return () => those.delete(listener);
-    },
-    end() {
-      ended = true;
-      endShade();
-      candles.end();
-      drawing?.end();
-      drawing = null; // what was to be drawn in the next frame is not
-      fill(container);
-    },
-  };
+  #drawBars = oncePerFrame(() => {
+    if (!this.#drawing) return;
+    for (const index of [...this.#stale].sort((a, b) => a - b)) this.#drawing.bar(index);
+    this.#stale.clear();
+    this.#describe();
+  });
+
+  /** @param {import("./chart-candles.js").Change} change */
+  #changed(change) {
+    const { candles } = this;
+    if (change.kind === "bar") {
+      this.#stale.add(change.index);
+      this.#drawBars();
+      return this.#tell("bar", { bar: candles.bars[change.index] });
+    }
+    this.#stale.clear();
+    if (change.kind !== "status") this.#drawing?.all(change.kind === "older" ? change.count : 0);
+    this.#hovered = null;
+    this.#describe();
+    this.#showState();
+    if (change.kind === "all" && candles.status === "ready") this.#tell("loaded", { place: candles.place, tf: candles.tf, count: candles.bars.length });
+    if (candles.status === "failed") this.#tell("failed", { error: candles.error });
+  }
+
+  #describe() { this.#legend.show(this.candles, this.#hovered); }
+
+  #showState() {
+    const { status, error, bars } = this.candles;
+    if (bars.length || status === "empty") this.#state.hidden = true;
+    else if (status === "ready") this.#say(t("No candles yet"), t("They begin with the next price."));
+    else if (status === "failed") this.#say(t("The chart could not be loaded"), error?.message, h("button", { type: "button", onclick: () => void this.candles.load() }, t("Try again")));
+    else {
+      this.#state.hidden = false;
+      fill(this.#state, loading());
+    }
+  }
+
+  /** @param {string} title @param {string} text @param {...Node} more */
+  #say(title, text, ...more) {
+    this.#state.hidden = false;
+    fill(this.#state, nothing(title, text, ...more));
+  }
+
+  /** @param {string} name @param {any} event */
+  #tell(name, event) { this.#listeners.get(name)?.forEach((one) => one(event)); }
+
+  /** @param {string} place `NSE:RELIANCE` @param {string} tf 1m 3m 5m 15m 30m 1h 1d */
+  setSymbol(place, tf) {
+    if (place === this.#place && tf === this.#tf) return;
+    this.#place = place;
+    this.#tf = tf;
+    this.#drawing?.home();
+    this.candles.choose(place, tf, this.#indicators);
+  }
+
+  /** @param {string[]} names */
+  setIndicators(names) {
+    if (names.join(" ") === this.#indicators.join(" ")) return;
+    this.#indicators = names.slice(0, MOST);
+    if (this.#place) this.candles.choose(this.#place, this.#tf, this.#indicators);
+  }
+
+  /** @param {Level[]} levels */
+  setLevels(levels) {
+    this.#levels = levels;
+    this.#drawing?.levels(levels);
+  }
+
+  /** @param {Marker[]} markers */
+  setMarkers(markers) {
+    this.#markers = markers;
+    this.#drawing?.markers(markers);
+  }
+
+  /** The smallest step of its prices. @param {number} tick */
+  setTick(tick) {
+    this.candles.tick = tick;
+    this.#drawing?.tick(tick);
+  }
+
+  /** A trade, for the candle that forms. @param {number} price @param {number} at Unix milliseconds */
+  trade(price, at) { this.candles.trade(price, at); }
+
+  goToNow() { this.#drawing?.goToNow(); }
+
+  /** How far below the top of its container a price is drawn; null where it isn't. @param {number} price @returns {number | null} */
+  heightOf(price) { return this.#drawing?.heightOf(price) ?? null; }
+
+  /** The price at a height. @param {number} height @returns {number | null} */
+  priceAt(height) { return this.#drawing?.priceAt(height) ?? null; }
+
+  /** The candles that are loaded, oldest first. */
+  bars() { return this.candles.bars; }
+
+  /** @param {"loaded" | "failed" | "delay" | "click" | "marker" | "bar"} name @param {(event: any) => void} listener @returns {() => void} */
+  on(name, listener) {
+    const those = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, those.add(listener));
+    return () => those.delete(listener);
+  }
+
+  end() {
+    this.#ended = true;
+    this.endShade();
+    this.candles.end();
+    this.#drawing?.end();
+    this.#drawing = null; // what was to be drawn in the next frame is not
+    fill(this.container);
+  }
 }

@@ -146,7 +146,7 @@ export function tabs({ label, tabs: every, chosen, onchoose }) {
 }
 
 /** What stands where there is nothing to show. @param {string} title @param {string} [text] @param {...import("../core/dom.js").Child} more */
-export const nothing = (title, text, ...more) => h("div.nothing", null, h("h3", null, title), text ? h("p", null, text) : null, more);
+export const nothing = (title, text, ...more) => h("div.nothing", null, h("strong", null, title), text ? h("p", null, text) : null, more);
 
 /** What stands where something is still on its way. @param {number} [lines] */
 export const loading = (lines = 3) => h("div.loading", { role: "status", "aria-label": t("Loading") }, Array.from({ length: lines }, () => h("span")));

@@ -32,53 +32,52 @@ const PHASES = /** @type {Record<string, () => string>} */ ({
 });
 
 /** @returns {{ element: HTMLElement, end: () => void }} */
-export function makeMarketClock() {
+export const makeMarketClock = () => new MarketClock();
+
+class MarketClock {
   /** @type {Record<string, Session>} */
-  let sessions = {};
-  /** How far the server's clock is ahead of ours. */
-  let ahead = 0;
-  const text = h("span");
-  const time = h("span.time");
-  const button = h("button.pill.clock", { type: "button", hidden: true }, h("i.dot"), text, time);
-  const { panel, refresh } = popover({ label: t("Market hours"), button, content: () => [h("h2", null, t("Market hours")), table(sessions, left)] });
+  #sessions = {};
+  /** How far the server's clock is ahead of ours, in milliseconds. */
+  #ahead = 0;
+  #text = h("span");
+  #time = h("span.time");
+  #button = h("button.pill.clock", { type: "button", hidden: true }, h("i.dot"), this.#text, this.#time);
+  #popover = popover({ label: t("Market hours"), button: this.#button, content: () => [h("h2", null, t("Market hours")), table(this.#sessions, this.#left)] });
+  element = h("span.state-place", null, this.#button, this.#popover.panel);
 
-  /** Seconds until a session changes; null where that is not known. @param {Session} session */
-  const left = ({ until }) => (until ? Math.max(0, (new Date(until).getTime() - Date.now() - ahead) / 1000) : null);
-
-  function tick() {
-    const name = FIRST.find((one) => one in sessions) ?? Object.keys(sessions)[0];
-    const session = sessions[name];
-    button.hidden = !session;
-    if (!session) return;
-    const seconds = left(session);
-    button.className = `pill clock ${stateClass(session.state)}`;
-    write(text, `${name} ${stateName(session.state)}`);
-    write(time, seconds === null ? "" : countdown(seconds));
-    const until = session.until ? t("{exchange}: {state} until {time}", { exchange: name, state: stateName(session.state), time: when(session.until) }) : `${name}: ${stateName(session.state)}`;
-    if (button.title !== until) {
-      button.title = until;
-      button.setAttribute("aria-label", until);
-    }
-    refreshTimes(panel, sessions, left);
+  constructor() {
+    const set = (/** @type {any} */ message) => { if (message.time) this.#ahead = message.time * 1000 - Date.now(); };
+    const subscription = live.hub?.subscribe("status:market", (data) => this.#hear(data));
+    const timer = setInterval(() => this.#tick(), 1000);
+    this.ends = [live.hub?.on("welcome", set), live.hub?.on("heartbeat", set), () => subscription?.unsubscribe(), () => clearInterval(timer)];
   }
 
-  const hear = (/** @type {any} */ data) => {
-    sessions = Object.fromEntries(Object.entries(data ?? {}).filter(([, one]) => one && typeof one === "object"));
-    tick();
-    refresh();
-  };
-  const set = (/** @type {any} */ message) => { if (message.time) ahead = message.time * 1000 - Date.now(); };
-  const ends = [live.hub?.on("welcome", set), live.hub?.on("heartbeat", set)];
-  const subscription = live.hub?.subscribe("status:market", hear);
-  const timer = setInterval(tick, 1000);
-  return {
-    element: h("span.state-place", null, button, panel),
-    end() {
-      clearInterval(timer);
-      subscription?.unsubscribe();
-      for (const end of ends) end?.();
-    },
-  };
+  /** @param {any} data */
+  #hear(data) {
+    this.#sessions = Object.fromEntries(Object.entries(data ?? {}).filter(([, one]) => one && typeof one === "object"));
+    this.#tick();
+    this.#popover.refresh();
+  }
+
+  /** Seconds until a session changes; null where that is not known. @param {Session} session */
+  #left = ({ until }) => (until ? Math.max(0, (new Date(until).getTime() - Date.now() - this.#ahead) / 1000) : null);
+
+  #tick() {
+    const name = FIRST.find((one) => one in this.#sessions) ?? Object.keys(this.#sessions)[0];
+    const session = this.#sessions[name];
+    this.#button.hidden = !session;
+    if (!session) return;
+    const state = stateName(session.state);
+    const seconds = this.#left(session);
+    this.#button.className = `pill clock ${stateClass(session.state)}`;
+    write(this.#text, `${name} ${state}`);
+    write(this.#time, seconds === null ? "" : countdown(seconds));
+    const said = session.until ? t("{exchange}: {state} until {time}", { exchange: name, state, time: when(session.until) }) : `${name}: ${state}`;
+    if (this.#button.title !== said) this.#button.title = this.#button.ariaLabel = said;
+    refreshTimes(this.#popover.panel, this.#sessions, this.#left);
+  }
+
+  end() { for (const end of this.ends) end?.(); }
 }
 
 /** 15:30, and the day where it is another one. @param {string} moment */

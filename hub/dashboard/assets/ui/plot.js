@@ -21,7 +21,7 @@ export function makePlot({ title, lines, format }) {
     return { value, element: h("span.figure", null, lines.length > 1 ? mark : null, value, h("span.muted", null, line.label)) };
   });
   const canvas = h("div.plot-canvas", { "aria-hidden": "true" });
-  const element = h("figure.card.plot", null, h("figcaption", null, h("h3", null, title), h("div.figures", null, figures.map((one) => one.element))), canvas);
+  const element = h("figure.card.plot", null, h("figcaption", null, h("h2", null, title), h("div.figures", null, figures.map((one) => one.element))), canvas);
   const drawing = new Drawing(canvas, lines, format);
   return {
     element,

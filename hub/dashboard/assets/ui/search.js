@@ -9,7 +9,7 @@ import { placeOf, search } from "../views/markets/instruments.js";
 import { watchlist } from "../views/markets/watchlist.js";
 import { nothing } from "./controls.js";
 import { openDialog } from "./dialog.js";
-import { makeResults } from "./search-results.js";
+import { Results } from "./search-results.js";
 
 const TYPED_MS = 120;
 const RECENT = 8;
@@ -32,54 +32,73 @@ export function openSearch({ adding = false } = {}) {
   if (isOpen) return;
   isOpen = true;
   void watchlist.load();
-  void openDialog({ title: adding ? t("Add symbols to the watchlist") : t("Search instruments"), body: (close) => makeBody(adding, close), onclose: () => { isOpen = false; ended(); } });
+  /** @type {Search | null} */
+  let search = null;
+  void openDialog({
+    title: adding ? t("Add symbols to the watchlist") : t("Search instruments"),
+    body: (close) => { search = new Search(adding, close); return search.element; },
+    onclose: () => { isOpen = false; search?.end(); },
+  });
 }
 
-let ended = () => {};
-
-/** @param {boolean} adding @param {() => void} close */
-function makeBody(adding, close) {
+class Search {
   /** @type {AbortController | null} */
-  let asking = null;
-  const open = (/** @type {Instrument} */ one) => {
+  #asking = null;
+  #state = h("div.search-state", { role: "status" });
+  #typed = settled(TYPED_MS, (/** @type {string} */ text) => void this.#look(text));
+
+  /** @param {boolean} adding @param {() => void} close */
+  constructor(adding, close) {
+    this.close = close;
+    const box = h("input", {
+      type: "text", role: "combobox", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", autofocus: true, "aria-autocomplete": "list", "aria-expanded": "true", "aria-controls": "search-results",
+      "aria-label": t("Symbol, name or ISIN"), placeholder: t("Symbol, name or ISIN, such as reliance or nifty 24000 ce"), oninput: () => this.#typed(box.value),
+    });
+    const toggle = (/** @type {Instrument} */ one) => this.#toggle(one);
+    this.results = new Results({ box, toggle, open: adding ? toggle : (one) => this.#open(one) });
+    this.element = h("div.search", null, h("div.search-box", null, icon("search"), box), this.results.element, this.#state, keys(adding));
+    this.#show(recent(), "");
+  }
+
+  /** @param {Instrument} one */
+  #open(one) {
     remember(one);
-    close();
+    this.close();
     go(href("markets", placeOf(one)));
-  };
-  const toggle = (/** @type {Instrument} */ one) => {
+  }
+
+  /** @param {Instrument} one */
+  #toggle(one) {
     remember(one);
     if (watchlist.has(placeOf(one))) watchlist.remove(placeOf(one));
     else watchlist.add(placeOf(one));
-    results.mark();
-  };
-  const results = makeResults({ open: adding ? toggle : open, toggle });
-  const state = h("div.search-state", { role: "status" });
-  const box = h("input", {
-    type: "text", role: "combobox", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", autofocus: true, "aria-autocomplete": "list", "aria-expanded": "true", "aria-controls": "search-results",
-    "aria-label": t("Symbol, name or ISIN"), placeholder: t("Symbol, name or ISIN, such as reliance or nifty 24000 ce"), oninput: () => { typed(box.value); },
-    onkeydown: (/** @type {KeyboardEvent} */ event) => results.key(event),
-  });
-  results.of(box);
+    this.results.mark();
+  }
 
-  const show = (/** @type {Instrument[]} */ items, /** @type {string} */ text) => {
-    results.show(items, text ? "" : t("Recent"));
-    if (items.length) fill(state, h("span.unseen", null, t("{count} found", { count: items.length })));
-    else fill(state, text ? nothing(t("Nothing was found for {text}", { text }), t("Try a symbol, a part of a company's name, an ISIN, or a contract such as nifty 24000 ce.")) : nothing(t("Type to search all instruments")));
-  };
-  const look = async (/** @type {string} */ text) => {
-    asking?.abort();
-    asking = new AbortController();
-    if (!text.trim()) return show(recent(), "");
+  /** @param {string} text */
+  async #look(text) {
+    this.#asking?.abort();
+    this.#asking = new AbortController();
+    if (!text.trim()) return this.#show(recent(), "");
     try {
-      show(await search(text, asking.signal), text.trim());
+      this.#show(await search(text, this.#asking.signal), text.trim());
     } catch (/** @type {any} */ error) {
-      if (error.name !== "AbortError") fill(state, nothing(t("The search failed"), error.message));
+      if (error.name !== "AbortError") fill(this.#state, nothing(t("The search failed"), error.message));
     }
-  };
-  const typed = settled(TYPED_MS, (/** @type {string} */ text) => void look(text));
-  ended = () => { asking?.abort(); results.end(); };
-  show(recent(), "");
-  return [h("div.search", null, h("div.search-box", null, icon("search"), box), results.element, state, keys(adding))];
+  }
+
+  /** @param {Instrument[]} items @param {string} text */
+  #show(items, text) {
+    this.results.show(items, text ? "" : t("Recent"));
+    if (items.length) fill(this.#state, h("span.unseen", null, t("{count} found", { count: items.length })));
+    else if (!text) fill(this.#state, nothing(t("Type to search all instruments")));
+    else fill(this.#state, nothing(t("Nothing was found for {text}", { text }), t("Try a symbol, a part of a company's name, an ISIN, or a contract such as nifty 24000 ce.")));
+  }
+
+  end() {
+    this.#asking?.abort();
+    this.results.end();
+  }
 }
 
 /** @param {boolean} adding */

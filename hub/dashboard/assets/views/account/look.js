@@ -19,7 +19,7 @@ let chosen = null;
 export function mountLook(panel, { read, page }) {
   const languages = languageCard(page);
   panel.append(h("div.stack", null, languages, themeCard(), zoneCard(read)));
-  if (chosen) /** @type {HTMLElement | null} */ (languages.querySelector("input:checked"))?.focus();
+  if (chosen) queueMicrotask(() => /** @type {HTMLElement | null} */ (languages.querySelector("input:checked"))?.focus()); // once it stands in the page
   chosen = null;
   return theme.on((now) => {
     for (const box of panel.querySelectorAll("input[name=theme]")) /** @type {HTMLInputElement} */ (box).checked = /** @type {HTMLInputElement} */ (box).value === now;

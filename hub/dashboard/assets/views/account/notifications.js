@@ -60,11 +60,10 @@ export function mountNotifications(panel, { read }) {
  */
 function keeping(preferences, state, read, undo) {
   const send = settled(SAVED_AFTER_MS, async () => {
-    state.textContent = t("Saving…");
+    const sent = kept.wishes;
     try {
-      const said = await put(PREFERENCES, { notifications: kept.wishes });
-      read.set(PREFERENCES, said);
-      state.textContent = t("Saved. It counts from the next message on.");
+      read.set(PREFERENCES, await put(PREFERENCES, { notifications: sent }));
+      if (sent === kept.wishes) state.textContent = t("Saved. It counts from the next message on.");
     } catch (error) {
       state.textContent = "";
       complain(t("This was not saved"), error);
@@ -77,6 +76,7 @@ function keeping(preferences, state, read, undo) {
     timezone: preferences.timezone,
     change(changes) {
       kept.wishes = { ...kept.wishes, ...changes };
+      state.textContent = t("Saving…");
       send();
     },
   };

@@ -24,7 +24,7 @@ import { card, loaded } from "./parts.js";
 export function planCard(read) {
   return card(
     { title: t("Plan and usage"), hint: t("Which plan counts is set by whoever runs this hub; paying happens elsewhere.") },
-    loaded(() => read.get("/plans").then(async ({ items }) => ({ items, used: await usage(items, read) })), ({ items, used }) => [used, h("div.scroll", { tabindex: "0", role: "region", "aria-label": t("Plans") }, comparison(items))]),
+    loaded(() => read.get("/plans").then(async ({ items }) => ({ items, used: await usage(items, read) })), ({ items, used }) => [used, h("div.scroll", { tabindex: "0", role: "group", "aria-label": t("Plans") }, comparison(items))]),
   );
 }
 

@@ -56,9 +56,8 @@ function deletion(close) {
     content: [h("p", null, t("This can't be undone. Alerts that are set will not fire any more.")), password],
     beside: [h("button", { type: "button", onclick: () => close() }, t("Cancel"))],
     async send() {
-      await remove("/users/me", { password: value(password) });
+      await session.forget(() => remove("/users/me", { password: value(password) }));
       close();
-      session.forget();
       notify({ kind: "good", title: t("The account is deleted") });
     },
   });

@@ -41,7 +41,7 @@ export function waysCard(kept) {
   draw();
   return card(
     { title: t("What comes by which way"), hint: t("Each alert says by which ways it goes; here is what may. A way that is off brings nothing, whatever an alert says.") },
-    h("div.scroll", { tabindex: "0", role: "region", "aria-label": t("What comes by which way") }, h("table.by-way", null,
+    h("div.scroll", { tabindex: "0", role: "group", "aria-label": t("What comes by which way") }, h("table.by-way", null,
       h("thead", null, h("tr", null, h("th", { scope: "col" }, t("Way")), h("th", { scope: "col" }, t("On")), kinds().map((kind) => h("th", { scope: "col", title: KINDS[kind].is() }, KINDS[kind].name(), h("span.hint", null, KINDS[kind].is()))))),
       body)),
     refusals(kept),

@@ -39,7 +39,7 @@ export function makeChartPane(editing) {
       draw();
     }),
     chart.on("click", (/** @type {{ price: number | null }} */ event) => { if (event.price !== null) moveLevel({ draft, preview, change }, null, event.price); }),
-    trial.end, handles.end, chart.end,
+    trial.end, handles.end, () => chart.end(),
   ];
   return { element, end: () => ends.forEach((end) => end()) };
 }

@@ -69,7 +69,7 @@ function makePage(root, first, left) {
       { id: "deliveries", label: t("Deliveries"), mount: (panel) => mounted(panel, makeDeliveries(log)) },
     ],
   });
-  ends.push(chart.end, () => parts.end());
+  ends.push(() => chart.end(), () => parts.end());
   fill(root, h("div.page.one-alert", null, head, h("div.alert-top", null, chart.element, facts), h("section.card", null, parts)));
   return { end: () => ends.forEach((end) => end()) };
 }
@@ -136,7 +136,7 @@ function makeAlertChart(kept, log) {
     }),
     log.entries.on(({ triggers }) => chart.setMarkers(byCandle((triggers ?? []).filter(({ kind }) => kind === "fired").map(({ id, at }) => ({ id, time: at })), frameOf(kept.value.tree) ?? "5m"))),
     chart.on("marker", ({ id }) => document.getElementById(`trigger-${id}`)?.scrollIntoView({ block: "center" })),
-    chart.end,
+    () => chart.end(),
   ];
   return { element: h("section.card.alert-chart", { "aria-label": t("Chart") }, place), end: () => ends.forEach((end) => end()) };
 }

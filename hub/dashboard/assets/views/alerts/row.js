@@ -86,7 +86,7 @@ const times = (fired) => (fired > 1 ? t("{count} times", { count: fired }) : fir
 /** How far the price is from the nearest level, where there is one. @param {Alert} alert @param {number} now */
 function away(alert, now) {
   const levels = alert.status === "active" || alert.status === "paused" ? levelsOf(alert.tree) : [];
-  if (!levels.length) return h("span.muted", { "aria-label": t("No level") }, "–");
+  if (!levels.length) return h("span.muted.unset", null, h("span", { "aria-hidden": "true" }, "–"), h("span.unseen", null, t("No level")));
   const nearest = levels.reduce((best, one) => (Math.abs(one - now) < Math.abs(best - now) ? one : best));
   const part = ((nearest - now) / now) * 100;
   return [h("strong", null, percent(part)), h("span.small-text.muted", null, t("to {level}", { level: price(nearest) }))];

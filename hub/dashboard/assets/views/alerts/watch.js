@@ -41,7 +41,7 @@ function tell(event) {
   if (!["triggered", "test", "digest", "notice"].includes(event.event) || !isNew(event)) return;
   const show = () => go(href("alerts", String(event.alert)));
   const here = route.value.view === "alerts" && route.value.rest[0] === String(event.alert);
-  const title = event.event === "test" ? t("Test: {title}", { title: event.title ?? event.words ?? "" }) : event.title ?? event.words ?? t("An alert");
+  const title = event.title ?? event.words ?? t("An alert");
   notify({ kind: event.event === "notice" ? "info" : "alert", title, text: event.message ?? event.words, action: event.alert && !here ? { label: t("Show"), run: show } : undefined, stays: event.critical === true });
   inOneTab(event, () => {
     chime();

@@ -8,7 +8,7 @@ import { timeframe } from "./chart-panel.js";
 import { partsOf } from "./instruments.js";
 import { makeResizer } from "./resizer.js";
 import { makeSymbolPage } from "./symbol-page.js";
-import { makeWatchTable } from "./watch-table.js";
+import { WatchTable } from "./watch-table.js";
 import { watchlist } from "./watchlist.js";
 
 const phone = matchMedia("(max-width: 720px)");
@@ -17,62 +17,61 @@ const phone = matchMedia("(max-width: 720px)");
 const address = (place, tf) => `${href("markets", place)}?tf=${tf}`;
 
 /** @param {HTMLElement} root @param {import("../../core/router.js").Route} route */
-export function mount(root, route) {
-  let there = route;
-  /** @type {ReturnType<typeof makeSymbolPage> | null} */
-  let page = null;
-  void watchlist.load();
-  const table = makeWatchTable({ onopen: (place) => go(address(place, timeframe(there.query.get("tf")))) });
-  const main = h("div.symbol-place", null);
-  fill(root, h("h1.unseen", null, t("Markets")), table.element, makeResizer(root), main);
+export const mount = (root, route) => new Markets(root, route);
 
-  /** @param {import("../../core/router.js").Route} now */
-  function update(now) {
-    there = now;
-    const place = now.rest[0] ? canonical(now.rest[0]) : "";
-    root.classList.toggle("one", place !== "");
-    if (place) return show(place, timeframe(now.query.get("tf")));
-    if (!phone.matches && first()) return go(address(first(), timeframe()), { replace: true });
-    clear();
+class Markets {
+  /** @type {ReturnType<typeof makeSymbolPage> | null} */
+  #page = null;
+  #place = h("div.symbol-place");
+
+  /** @param {HTMLElement} root @param {import("../../core/router.js").Route} route */
+  constructor(root, route) {
+    void watchlist.load();
+    this.root = root;
+    this.route = route;
+    this.table = new WatchTable({ onopen: (place) => go(address(place, timeframe(this.route.query.get("tf")))) });
+    fill(root, h("h1.unseen", null, t("Markets")), this.table.element, makeResizer(root), this.#place);
+    this.update(route);
+    const turn = () => this.update(this.route);
+    phone.addEventListener("change", turn);
+    const endPlaces = watchlist.places.on(() => { if (!this.#page) this.update(this.route); });
+    this.ends = [endPlaces, () => phone.removeEventListener("change", turn), () => this.#page?.end(), () => this.table.end()];
   }
 
-  const first = () => table.first() ?? watchlist.places.value[0] ?? "";
+  /** @param {import("../../core/router.js").Route} route */
+  update(route) {
+    this.route = route;
+    const place = route.rest[0] ? canonical(route.rest[0]) : "";
+    const first = this.table.first() ?? watchlist.places.value[0];
+    this.root.classList.toggle("one", place !== "");
+    if (place) this.#show(place, timeframe(route.query.get("tf")));
+    else if (!phone.matches && first) go(address(first, timeframe()), { replace: true });
+    else this.#clear();
+  }
 
   /** @param {string} place @param {string} tf */
-  function show(place, tf) {
+  #show(place, tf) {
     document.title = `${partsOf(place).symbol} · tickhub`;
-    table.show(place);
-    if (page?.place !== place) {
-      page?.end();
-      page = makeSymbolPage(place, { onchoose: (wanted) => go(address(place, wanted), { replace: true }) });
-      fill(main, page.element);
-      main.scrollTop = 0;
+    this.table.show(place);
+    if (this.#page?.place !== place) {
+      this.#page?.end();
+      this.#page = makeSymbolPage(place, { onchoose: (wanted) => go(address(place, wanted), { replace: true }) });
+      fill(this.#place, this.#page.element);
+      this.#place.scrollTop = 0;
       if (phone.matches) scrollTo(0, 0);
     }
-    page.show(tf);
+    this.#page.show(tf);
   }
 
-  function clear() {
-    page?.end();
-    page = null;
-    table.show("");
+  #clear() {
+    this.#page?.end();
+    this.#page = null;
+    this.table.show("");
     document.title = `${t("Markets")} · tickhub`;
-    fill(main, phone.matches ? null : nothing(t("No symbol is chosen"), t("Add one to the watchlist, or search for one.")));
+    fill(this.#place, phone.matches ? null : nothing(t("No symbol is chosen"), t("Add one to the watchlist, or search for one.")));
   }
 
-  update(route);
-  const endPlaces = watchlist.places.on(() => { if (!page) update(there); });
-  const turn = () => update(there);
-  phone.addEventListener("change", turn);
-  return {
-    update,
-    end() {
-      phone.removeEventListener("change", turn);
-      endPlaces();
-      page?.end();
-      table.end();
-    },
-  };
+  end() { for (const end of this.ends) end(); }
 }
 
 /** `reliance` → `NSE:RELIANCE`. @param {string} text */

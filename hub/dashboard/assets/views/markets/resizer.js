@@ -10,7 +10,7 @@ const STEP = 20;
 
 /** @param {HTMLElement} whole  Its `--watch` says how wide the watchlist is. */
 export function makeResizer(whole) {
-  let width = kept("watch", 340);
+  let width = kept("watch", 350);
   const element = h("div.resizer", { role: "separator", tabindex: "0", "aria-orientation": "vertical", "aria-label": t("Width of the watchlist"), "aria-valuemin": LEAST, "aria-valuemax": MOST });
   const set = (/** @type {number} */ wanted) => {
     width = Math.round(Math.max(LEAST, Math.min(MOST, wanted)));

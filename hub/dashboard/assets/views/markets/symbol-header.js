@@ -10,6 +10,12 @@ import { stateClass, stateName } from "../../ui/market-clock.js";
 import { instrument, partsOf } from "./instruments.js";
 import { watchlist } from "./watchlist.js";
 
+/** @param {string} place  The dialog comes from the alerts' own view, when it is wanted. */
+async function setAlert(place) {
+  const { openAlertDialog } = await import("../alerts/dialog.js");
+  void openAlertDialog({ place });
+}
+
 /** @param {string} place */
 export function makeHeader(place) {
   const { exchange, symbol } = partsOf(place);
@@ -23,13 +29,8 @@ export function makeHeader(place) {
     h("a.button.quiet.square.back", { href: href("markets"), "aria-label": t("Back to the watchlist") }, icon("chevron")),
     h("div.title", null, h("div.row", null, h("h2", null, symbol), h("span.tag", null, exchange), state, star), name),
     h("div.quote", null, figure, change),
-    worker("button.small.alert-link", { onclick: setAlert }, icon("alert"), t("Set an alert")),
+    worker("button.small.alert-link", { onclick: () => setAlert(place) }, icon("alert"), t("Set an alert")),
     h("dl.day", null, FIGURES.map(([field, label]) => h("div", null, h("dt", null, label()), cells[field]))));
-
-  async function setAlert() {
-    const { openAlertDialog } = await import("../alerts/dialog.js");
-    void openAlertDialog({ place });
-  }
   const end = watchlist.places.on(() => {
     const has = watchlist.has(place);
     star.setAttribute("aria-pressed", String(has));

@@ -21,136 +21,158 @@ const SPARE = 4;
  */
 
 /**
- * @param {object} options
- * @param {HTMLElement} options.scroller
- * @param {HTMLElement} options.space
- * @param {() => number} options.height  Of a row, in pixels.
- * @param {ReturnType<typeof import("./prices.js").makePrices>} options.prices
- * @param {(places: string[]) => void} options.inSight
- * @param {() => void} options.appeared  The list was hidden, and is seen again.
+ * @typedef {object} RowsOptions
+ * @property {HTMLElement} scroller
+ * @property {HTMLElement} space  As high as all rows together.
+ * @property {() => number} height  Of a row, in pixels.
+ * @property {ReturnType<typeof import("./prices.js").makePrices>} prices
+ * @property {() => void} appeared  The list was hidden, and is seen again.
  */
-export function makeRows({ scroller, space, height, prices, inSight, appeared }) {
-  /** @type {string[]} */
-  let places = [];
-  let active = -1;
-  let shown = "";
-  /** @type {Row[]} */
-  let pool = [];
-  /** @type {Set<string>} */
-  const dirty = new Set();
-  /** @type {Set<Row>} */
-  const flashing = new Set();
-  let view = { top: 0, height: 0 };
-  let arranged = false;
 
-  const draw = oncePerFrame(() => {
-    if (!arranged) arrange();
-    if (dirty.size) for (const row of pool) if (dirty.has(row.place)) paint(row);
-    dirty.clear();
-    if (flashing.size) calm();
+export class Rows {
+  /** @type {string[]} */
+  #places = [];
+  #active = -1;
+  #shown = "";
+  /** @type {Row[]} */
+  #pool = [];
+  /** @type {Set<string>} */
+  #dirty = new Set();
+  /** @type {Set<Row>} */
+  #flashing = new Set();
+  #view = { top: 0, height: 0 };
+  #arranged = false;
+
+  /** @param {RowsOptions} options */
+  constructor(options) {
+    this.options = options;
+    const { scroller } = options;
+    this.size = new ResizeObserver(() => this.#resized());
+    this.size.observe(scroller);
+    scroller.addEventListener("scroll", () => { this.#view.top = scroller.scrollTop; this.#again(); }, { passive: true });
+  }
+
+  /** @param {string[]} places */
+  set(places) {
+    const { space, height } = this.options;
+    this.#places = places;
+    space.style.height = `${places.length * height()}px`;
+    for (const row of this.#pool) row.index = -1;
+    this.#again();
+  }
+
+  /** @param {number} active  Where the keyboard is. @param {string} shown  What is shown beside the list. */
+  mark(active, shown) {
+    this.#active = active;
+    this.#shown = shown;
+    this.#again();
+  }
+
+  /** Its price has changed. @param {string} place */
+  touch(place) {
+    this.#dirty.add(place);
+    this.#draw();
+  }
+
+  end() { this.size.disconnect(); }
+
+  #again() {
+    this.#arranged = false;
+    this.#draw();
+  }
+
+  #resized() {
+    const { scroller, appeared } = this.options;
+    const hidden = this.#view.height === 0;
+    this.#view = { top: scroller.scrollTop, height: scroller.clientHeight };
+    this.#again();
+    if (hidden && this.#view.height) appeared();
+  }
+
+  #draw = oncePerFrame(() => {
+    if (!this.#arranged) this.#arrange();
+    if (this.#dirty.size) for (const row of this.#pool) if (this.#dirty.has(row.place)) this.#paint(row);
+    this.#dirty.clear();
+    if (this.#flashing.size) this.#calm();
   });
 
   /** Gives every row in sight an element of the pool, and leaves those alone that have theirs. */
-  function arrange() {
-    arranged = true;
-    const size = Math.min(places.length, Math.ceil(view.height / height()) + 2 * SPARE);
-    const first = Math.max(0, Math.min(places.length - size, Math.floor(view.top / height()) - SPARE));
-    while (pool.length < size) pool.push(makeRow());
-    for (const row of pool.splice(size)) row.element.remove();
-    for (let index = first; index < first + size; index += 1) bind(pool[index % size], index);
-    inSight(places.slice(first, first + size));
-    if (active >= first && active < first + size) scroller.setAttribute("aria-activedescendant", `watch-${active}`);
+  #arrange() {
+    const { height, prices, scroller } = this.options;
+    this.#arranged = true;
+    const size = Math.min(this.#places.length, Math.ceil(this.#view.height / height()) + 2 * SPARE);
+    const first = Math.max(0, Math.min(this.#places.length - size, Math.floor(this.#view.top / height()) - SPARE));
+    while (this.#pool.length < size) this.#pool.push(makeRow());
+    for (const row of this.#pool.splice(size)) row.element.remove();
+    for (let index = first; index < first + size; index += 1) this.#bind(this.#pool[index % size], index);
+    prices.setInSight(this.#places.slice(first, first + size));
+    if (this.#active >= first && this.#active < first + size) scroller.setAttribute("aria-activedescendant", `watch-${this.#active}`);
     else scroller.removeAttribute("aria-activedescendant");
   }
 
   /** @param {Row} row @param {number} index */
-  function bind(row, index) {
-    const place = places[index];
-    if (!row.element.isConnected) space.append(row.element);
+  #bind(row, index) {
+    const { element } = row;
+    if (!element.isConnected) this.options.space.append(element);
     if (row.index !== index) {
       row.index = index;
-      row.element.style.transform = `translateY(${index * height()}px)`;
-      row.element.setAttribute("aria-rowindex", String(index + 2));
-      row.element.id = `watch-${index}`;
+      element.style.transform = `translateY(${index * this.options.height()}px)`;
+      element.setAttribute("aria-rowindex", String(index + 2));
+      element.id = `watch-${index}`;
     }
-    if (row.place !== place) {
-      row.place = place;
-      row.last = undefined;
-      const { exchange, symbol } = partsOf(place);
-      row.element.dataset.place = place;
-      row.cells.symbol.textContent = symbol;
-      row.cells.exchange.textContent = exchange;
-      still(row);
-    }
-    row.element.setAttribute("aria-selected", String(place === shown));
-    row.element.classList.toggle("active", index === active);
-    paint(row);
+    if (row.place !== this.#places[index]) this.#give(row, this.#places[index]);
+    element.setAttribute("aria-selected", String(row.place === this.#shown));
+    element.classList.toggle("active", index === this.#active);
+    this.#paint(row);
+  }
+
+  /** @param {Row} row @param {string} place  The symbol that it shows from now on. */
+  #give(row, place) {
+    const { exchange, symbol } = partsOf(place);
+    row.place = place;
+    row.last = undefined;
+    row.element.dataset.place = place;
+    row.cells.symbol.textContent = symbol;
+    row.cells.exchange.textContent = exchange;
+    this.#still(row);
   }
 
   /** @param {Row} row */
-  function paint(row) {
-    const value = prices.value(row.place);
-    const { cells, last } = row;
+  #paint(row) {
+    const { prices } = this.options;
+    const { cells, last, place } = row;
+    const value = prices.value(place);
     write(cells.price, price(value?.price));
     write(cells.change, percent(value?.change_percent));
     write(cells.volume, short(value?.volume));
-    cells.change.className = `number ${direction(value?.change_percent)}`;
-    const fault = value ? undefined : prices.fault(row.place);
-    row.element.title = fault ?? "";
+    const tone = `number ${direction(value?.change_percent)}`;
+    if (cells.change.className !== tone) cells.change.className = tone;
+    const fault = (value ? undefined : prices.fault(place)) ?? "";
+    if (row.element.title !== fault) row.element.title = fault;
     if (value === undefined || value.price === last) return;
     row.last = value.price;
-    if (last !== undefined) flash(row, value.price > last ? "up" : "down");
+    if (last !== undefined) this.#flash(row, value.price > last ? "up" : "down");
   }
 
   /** @param {Row} row @param {string} way */
-  function flash(row, way) {
+  #flash(row, way) {
     row.cells.price.dataset.flash = way;
     row.flashes = performance.now() + FLASH_MS;
-    flashing.add(row);
-    draw();
+    this.#flashing.add(row);
+    this.#draw();
   }
 
   /** @param {Row} row */
-  function still(row) {
+  #still(row) {
     delete row.cells.price.dataset.flash;
-    flashing.delete(row);
+    this.#flashing.delete(row);
   }
 
-  function calm() {
+  #calm() {
     const now = performance.now();
-    for (const row of flashing) if (row.flashes <= now) still(row);
-    if (flashing.size) draw();
+    for (const row of this.#flashing) if (row.flashes <= now) this.#still(row);
+    if (this.#flashing.size) this.#draw();
   }
-
-  const again = () => { arranged = false; draw(); };
-  const size = new ResizeObserver(() => {
-    const hidden = view.height === 0;
-    view = { top: scroller.scrollTop, height: scroller.clientHeight };
-    again();
-    if (hidden && view.height) appeared();
-  });
-  size.observe(scroller);
-  const scrolled = () => { view = { ...view, top: scroller.scrollTop }; again(); };
-  scroller.addEventListener("scroll", scrolled, { passive: true });
-
-  return {
-    /** @param {string[]} every */
-    set(every) {
-      places = every;
-      space.style.height = `${every.length * height()}px`;
-      for (const row of pool) row.index = -1;
-      again();
-    },
-    /** @param {number} index @param {string} place */
-    mark(index, place) {
-      active = index;
-      shown = place;
-      again();
-    },
-    /** @param {string} place */
-    touch(place) { dirty.add(place); draw(); },
-    end: () => size.disconnect(),
-  };
 }
 
 /** @returns {Row} */

@@ -1,6 +1,6 @@
 // The watchlist: a grid for the pointer and the keyboard, with a filter, an order, and what changes the list.
 
-import { fill, h } from "../../core/dom.js";
+import { fill, h, write } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { nothing } from "../../ui/controls.js";
@@ -10,7 +10,7 @@ import { partsOf } from "./instruments.js";
 import { makePrices } from "./prices.js";
 import { ordered, pressed } from "./watch-order.js";
 import { letDrag } from "./watch-drag.js";
-import { makeRows } from "./watch-rows.js";
+import { Rows } from "./watch-rows.js";
 import { watchlist } from "./watchlist.js";
 
 /** How often rows change places while the list is sorted by a figure. */
@@ -19,116 +19,137 @@ const SORT_MS = 1000;
 const phone = matchMedia("(max-width: 720px)");
 const height = () => (phone.matches ? 52 : 36);
 
-/** @param {{ onopen: (place: string) => void }} options */
-export function makeWatchTable({ onopen }) {
-  let filter = "";
+/** @param {HTMLElement} element  @param {string} selector  @returns {HTMLElement | null} */
+const above = (element, selector) => element.closest(selector);
+
+export class WatchTable {
+  #filter = "";
   /** @type {import("./watch-order.js").Sorting} */
-  let sorting = null;
+  #sorting = null;
   /** @type {string[]} */
-  let shown = [];
-  let active = 0;
-  let open = "";
+  #shown = [];
+  #active = 0;
+  #open = "";
+  #heads = makeHeads((column) => { this.#sorting = pressed(this.#sorting, column); this.#arrange(); });
+  #space = h("div.watch-space", { role: "rowgroup" });
+  #empty = h("div", { hidden: true });
+  #count = h("span.tag");
+  #grid = h("div.watch-grid", {
+    role: "grid", tabindex: "0", "aria-label": t("Watchlist"), onkeydown: (/** @type {KeyboardEvent} */ event) => this.#press(event), onclick: (/** @type {Event} */ event) => this.#click(event),
+  }, this.#heads.element, this.#space, this.#empty);
+  #prices = makePrices((place) => this.#rows.touch(place));
+  #rows = new Rows({ scroller: this.#grid, space: this.#space, height, prices: this.#prices, appeared: () => this.#point(this.#active) });
 
-  const heads = makeHeads((column) => { sorting = pressed(sorting, column); arrange(); });
-  const space = h("div.watch-space", { role: "rowgroup" });
-  const empty = h("div", { hidden: true });
-  const grid = h("div.watch-grid", { role: "grid", tabindex: "0", "aria-label": t("Watchlist"), onkeydown: press, onclick: click }, heads.element, space, empty);
-  const count = h("span.tag");
-  const filterBox = h("input", { type: "search", placeholder: t("Filter"), "aria-label": t("Filter the watchlist"), oninput: () => { filter = filterBox.value; arrange(); } });
-  const edit = h("button.quiet.square", { type: "button", "aria-pressed": "false", "aria-label": t("Edit the watchlist"), title: t("Edit the watchlist"), onclick: () => edit.setAttribute("aria-pressed", String(element.classList.toggle("editing"))) }, icon("edit"));
-  const add = h("button.quiet.square", { type: "button", "aria-label": t("Add a symbol"), title: t("Add a symbol"), onclick: () => openSearch({ adding: true }) }, icon("plus"));
-  const element = h("section.watch", { "aria-label": t("Watchlist") }, h("header", null, h("h2", null, t("Watchlist")), count, h("span.grow"), edit, add), h("div.watch-filter", null, filterBox), grid);
+  /** @param {{ onopen: (place: string) => void }} options */
+  constructor({ onopen }) {
+    this.onopen = onopen;
+    this.element = h("section.watch", { "aria-label": t("Watchlist") }, this.#top(), this.#filterBox(), this.#grid);
+    const turn = () => this.#arrange();
+    const timer = setInterval(() => { if (this.#sorting && this.#sorting.column !== "symbol") this.#arrange(); }, SORT_MS);
+    phone.addEventListener("change", turn);
+    this.ends = [
+      letDrag({ grid: this.#grid, space: this.#space, height, count: () => this.#shown.length, may: () => this.#isOwn(), move: (place, to) => watchlist.move(place, to) }),
+      watchlist.places.on((places) => { this.#prices.setAll(places); this.#arrange(); }),
+      () => clearInterval(timer),
+      () => phone.removeEventListener("change", turn),
+      () => this.#rows.end(),
+      () => this.#prices.end(),
+    ];
+  }
 
-  const prices = makePrices((place) => rows.touch(place));
-  const rows = makeRows({ scroller: grid, space, height, prices, inSight: prices.setInSight, appeared: () => point(active) });
+  #top() {
+    const edits = () => edit.setAttribute("aria-pressed", String(this.element.classList.toggle("editing")));
+    const edit = h("button.quiet.square", { type: "button", "aria-pressed": "false", "aria-label": t("Edit the watchlist"), title: t("Edit the watchlist"), onclick: edits }, icon("edit"));
+    const add = h("button.quiet.square", { type: "button", "aria-label": t("Add a symbol"), title: t("Add a symbol"), onclick: () => openSearch({ adding: true }) }, icon("plus"));
+    return h("header", null, h("h2", null, t("Watchlist")), this.#count, h("span.grow"), edit, add);
+  }
 
-  function arrange() {
-    const before = shown[active];
-    shown = ordered(watchlist.places.value, { filter, sorting, value: prices.value });
-    active = Math.max(0, Math.min(shown.length - 1, shown.includes(before) ? shown.indexOf(before) : active));
-    grid.setAttribute("aria-rowcount", String(shown.length + 1));
-    heads.show(sorting);
-    rows.set(shown);
-    point(active, false);
-    count.textContent = String(watchlist.places.value.length);
-    empty.hidden = shown.length > 0;
-    fill(empty, watchlist.places.value.length ? nothing(t("Nothing fits the filter")) : nothing(t("The watchlist is empty"), t("Add symbols to see their prices here."), h("button.primary", { type: "button", onclick: () => openSearch({ adding: true }) }, icon("plus"), t("Add a symbol"))));
+  #filterBox() {
+    const box = h("input", { type: "search", placeholder: t("Filter"), "aria-label": t("Filter the watchlist"), oninput: () => { this.#filter = box.value; this.#arrange(); } });
+    return h("div.watch-filter", null, box);
+  }
+
+  /** Whether it is shown whole and in the user's own order. */
+  #isOwn() { return !this.#sorting && !this.#filter; }
+
+  #arrange() {
+    const every = watchlist.places.value;
+    const before = this.#shown[this.#active];
+    this.#shown = ordered(every, { filter: this.#filter, sorting: this.#sorting, value: this.#prices.value });
+    const at = this.#shown.indexOf(before);
+    this.#heads.show(this.#sorting);
+    this.#grid.setAttribute("aria-rowcount", String(this.#shown.length + 1));
+    this.#rows.set(this.#shown);
+    this.#point(at < 0 ? this.#active : at, false);
+    write(this.#count, String(every.length));
+    this.#empty.hidden = this.#shown.length > 0;
+    if (every.length) fill(this.#empty, nothing(t("Nothing fits the filter")));
+    else fill(this.#empty, nothing(t("The watchlist is empty"), t("Add symbols to see their prices here."), h("button.primary", { type: "button", onclick: () => openSearch({ adding: true }) }, icon("plus"), t("Add a symbol"))));
   }
 
   /** @param {number} index @param {boolean} [seen] whether it is to be scrolled to */
-  function point(index, seen = true) {
-    active = Math.max(0, Math.min(shown.length - 1, index));
-    rows.mark(active, open);
+  #point(index, seen = true) {
+    this.#active = Math.max(0, Math.min(this.#shown.length - 1, index));
+    this.#rows.mark(this.#active, this.#open);
     if (!seen) return;
-    const [top, head] = [active * height(), heads.element.offsetHeight];
+    const grid = this.#grid;
+    const top = this.#active * height();
+    const below = top + height() + this.#heads.element.offsetHeight - grid.clientHeight;
     if (top < grid.scrollTop) grid.scrollTop = top;
-    else if (top + height() + head > grid.scrollTop + grid.clientHeight) grid.scrollTop = top + height() + head - grid.clientHeight;
+    else if (below > grid.scrollTop) grid.scrollTop = below;
   }
 
   /** @param {string} place */
-  function drop(place) {
+  #drop(place) {
     const at = watchlist.places.value.indexOf(place);
     watchlist.remove(place);
     notify({ title: t("{symbol} was removed from the watchlist", { symbol: partsOf(place).symbol }), action: { label: t("Undo"), run: () => watchlist.add(place, at) } });
   }
 
   /** @param {string} place @param {number} by */
-  function shift(place, by) {
-    if (sorting || filter || !place) return;
+  #shift(place, by) {
+    if (!this.#isOwn()) return;
     watchlist.move(place, watchlist.places.value.indexOf(place) + by);
-    point(shown.indexOf(place));
+    this.#point(this.#shown.indexOf(place));
   }
 
   /** @param {KeyboardEvent} event */
-  function press(event) {
-    if (event.target !== grid || event.ctrlKey || event.metaKey) return;
-    const page = Math.floor(grid.clientHeight / height()) - 1;
-    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -shown.length, End: shown.length };
-    const by = steps[/** @type {keyof typeof steps} */ (event.key)];
-    if (by && event.altKey) shift(shown[active], by);
-    else if (by) point(active + by);
-    else if (event.key === "Enter" && shown[active]) onopen(shown[active]);
-    else if (event.key === "Delete" && shown[active]) drop(shown[active]);
+  #press(event) {
+    if (event.target !== this.#grid || event.ctrlKey || event.metaKey) return;
+    const page = Math.max(1, Math.floor(this.#grid.clientHeight / height()) - 1);
+    const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -this.#shown.length, End: this.#shown.length }[event.key];
+    const place = this.#shown[this.#active];
+    if (by && event.altKey && place) this.#shift(place, by);
+    else if (by) this.#point(this.#active + by);
+    else if (event.key === "Enter" && place) this.onopen(place);
+    else if (event.key === "Delete" && place) this.#drop(place);
     else return;
     event.preventDefault();
   }
 
   /** @param {Event} event */
-  function click(event) {
+  #click(event) {
     const target = /** @type {HTMLElement} */ (event.target);
-    const place = /** @type {HTMLElement | null} */ (target.closest(".watch-row"))?.dataset.place;
+    const place = above(target, ".watch-row")?.dataset.place;
     if (!place) return;
-    const does = /** @type {HTMLElement | null} */ (target.closest("[data-does]"))?.dataset.does;
-    point(shown.indexOf(place), false);
-    if (does === "remove") drop(place);
-    else if (does) shift(place, does === "up" ? -1 : 1);
-    else if (!element.classList.contains("editing")) onopen(place);
+    const does = above(target, "[data-does]")?.dataset.does;
+    this.#point(this.#shown.indexOf(place), false);
+    if (does === "remove") this.#drop(place);
+    else if (does) this.#shift(place, does === "up" ? -1 : 1);
+    else if (!this.element.classList.contains("editing")) this.onopen(place);
   }
 
-  const endDrag = letDrag({ grid, space, height, count: () => shown.length, may: () => !sorting && !filter, move: (place, to) => watchlist.move(place, to) });
-  const endPlaces = watchlist.places.on((places) => { prices.setAll(places); arrange(); });
-  const timer = setInterval(() => { if (sorting && sorting.column !== "symbol") arrange(); }, SORT_MS);
-  phone.addEventListener("change", arrange);
+  /** Marks the symbol that is shown beside it. @param {string} place */
+  show(place) {
+    this.#open = place;
+    const index = this.#shown.indexOf(place);
+    this.#point(index < 0 ? this.#active : index, index >= 0);
+  }
 
-  return {
-    element,
-    /** Marks the symbol that is shown beside it. @param {string} place */
-    show(place) {
-      open = place;
-      const index = shown.indexOf(place);
-      point(index < 0 ? active : index, index >= 0);
-    },
-    /** The first symbol, where there is one. */
-    first: () => shown[0],
-    end() {
-      clearInterval(timer);
-      phone.removeEventListener("change", arrange);
-      endPlaces();
-      endDrag();
-      rows.end();
-      prices.end();
-    },
-  };
+  /** The first symbol, where there is one. */
+  first() { return this.#shown[0]; }
+
+  end() { for (const end of this.ends) end(); }
 }
 
 /** @param {(column: import("./watch-order.js").Column) => void} onpress */

@@ -24,13 +24,14 @@ const SETTLES_MS = 3000;
 /** @type {(root: HTMLElement, route: import("../../core/router.js").Route) => import("../../app.js").View} */
 export function mount(root) {
   const wishes = { place: "", signal_type: "", status: "", min_confidence: "" };
-  const list = makeList(wishes);
   const statistics = makeStatistics();
+  const list = makeList(wishes, { read: statistics.load, denied: () => { filters.hidden = true; } });
+  const filters = makeFilters(wishes, () => list.load());
   const gives = ["publisher", "admin"].includes(session.current.value.role);
   const give = async () => { const made = await giveSignal(); if (made) list.put(made); };
   root.append(h("div.page", null,
     h("header", null, h("h1.grow", null, t("Signals")), gives ? h("button.primary", { type: "button", onclick: () => void give() }, icon("plus"), t("Give a signal")) : null),
-    makeFilters(wishes, list.load),
+    filters,
     h("div.signals-and-days", null, list.element, statistics.element),
     h("p.hint", null, t("Signals are worked out by rules over candles, or given by whoever publishes them. None of this is advice."))));
   return { end() { list.end(); statistics.end(); } };
@@ -42,8 +43,8 @@ function fits(signal, { place, signal_type, status, min_confidence }) {
     && (!status || (signal.status ?? "ACTIVE") === status) && signal.confidence >= Number(min_confidence);
 }
 
-/** @param {Wishes} wishes */
-function makeList(wishes) {
+/** @param {Wishes} wishes @param {{ read: () => void, denied: () => void }} told  `read` is called once the first ones are there, `denied` where the plan has none. */
+function makeList(wishes, { read, denied }) {
   const prices = makePrices();
   const element = h("section.card.signal-list", { "aria-label": t("Signals") }, loading(5));
   /** @type {{ signals: Signal[], total: number, fresh: Set<number> }} */
@@ -82,8 +83,11 @@ function makeList(wishes) {
       if (ours !== asked) return;
       kept = { signals: items, total, fresh: new Set() };
       draw();
-    } catch (error) {
-      if (ours === asked) fill(element, refused(error, load));
+      if (ours === 1) read();
+    } catch (/** @type {any} */ error) {
+      if (ours !== asked) return;
+      if (error.code === "PERMISSION_DENIED") denied();
+      fill(element, refused(error, load));
     }
   };
   const more = () => page(Math.floor(kept.signals.length / PAGE) + 1).then(({ items }) => {

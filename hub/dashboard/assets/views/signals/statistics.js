@@ -12,19 +12,18 @@ const DAYS = 7;
 
 export function makeStatistics() {
   const body = h("div", null, loading(4));
-  const element = h("section.card.signal-days", { "aria-label": t("The last {count} days", { count: DAYS }) }, h("header", null, h("h2", null, t("The last {count} days", { count: DAYS }))), body);
+  const element = h("section.card.signal-days", { "aria-label": t("The last {count} days", { count: DAYS }), hidden: true }, h("header", null, h("h2", null, t("The last {count} days", { count: DAYS }))), body);
   let ended = false;
   const load = async () => {
+    element.hidden = false;
     try {
       const { items } = await get("/signals/stats/daily", { days: DAYS });
       if (!ended) fill(body, items.length ? table(items) : nothing(t("No signals in these days"), t("What each day's signals came to stands here.")));
     } catch (/** @type {any} */ error) {
-      element.hidden = error.code === "PERMISSION_DENIED";
       if (!ended) fill(body, nothing(t("The figures could not be read"), error.message, h("button.small", { type: "button", onclick: () => void load() }, t("Try again"))));
     }
   };
-  void load();
-  return { element, end() { ended = true; } };
+  return { element, load: () => void load(), end() { ended = true; } };
 }
 
 /** @param {Day[]} days */
