@@ -1,7 +1,7 @@
 """What the simulated market would have done before it was started, so that a first chart is not empty.
 
-A path of prices is drawn backwards from where the market begins: the last half day by the minute, a day by five
-minutes, two weeks by the hour and most of a year by the day, and the candles of every timeframe are made of what is
+A path of prices is drawn backwards from where the market begins: the last hours by the minute, a day by five
+minutes, ten days by the hour and some months by the day, and the candles of every timeframe are made of what is
 fine enough for them. The same factor moves all of them, as it does in `feeds.simulator`.
 """
 
@@ -32,6 +32,8 @@ _MARKET_SIGMA = 6e-5
 _OWN_SIGMA = 7e-5
 """Standard deviations of the logarithm in a root second, as in `feeds.simulator`."""
 _SHARES_A_MINUTE = 40_000_000
+_LOOKED_AT = ("5m", "1m", "15m", "1d", "1h", "30m", "3m")
+"""Timeframes in the order in which charts are likely to be looked at first, and are stored."""
 _TURNOVER_A_MINUTE = 4_500_000 * PRICE_SCALE
 """About what the simulator's usual rate makes of one stock."""
 
@@ -66,7 +68,8 @@ async def begin(simulator: Simulator, history: CandleHistory, now_ms: int, *, ra
         bars = await _whole_past(now_ms, random or Random())  # noqa: S311 - prices, not secrets
         history.offer(bar for bar in bars if _is_recent(bar, now_ms))
         await history.flush()
-        history.offer(bar for bar in bars if not _is_recent(bar, now_ms))
+        older = [bar for bar in bars if not _is_recent(bar, now_ms)]
+        history.offer(sorted(older, key=lambda bar: _LOOKED_AT.index(bar.timeframe)))
         log.info("simulator.past", extra={"bars": len(bars)})
     except Unavailable as exc:
         log.warning("simulator.no_past", extra={"why": exc.why})
@@ -90,15 +93,15 @@ def _is_recent(bar: Bar, now_ms: int) -> bool:
 def spans(until_ms: int, random: Random) -> list[Span]:
     """Times backwards from the minute of `until_ms`, finer the nearer they are."""
     end_ms = until_ms // MINUTE_MS * MINUTE_MS
-    minutes_ms = _aligned(end_ms - 12 * _HOUR_MS, _HOUR_MS)
+    minutes_ms = _aligned(end_ms - 6 * _HOUR_MS, _HOUR_MS)
     fives_ms = day_start_ms(ist_day(minutes_ms - _DAY_MS))
-    hours_ms = fives_ms - 14 * _DAY_MS
+    hours_ms = fives_ms - 10 * _DAY_MS
     found: list[Span] = []
     for since_ms, length_ms in (
         (minutes_ms, MINUTE_MS),
         (fives_ms, 5 * MINUTE_MS),
         (hours_ms, _HOUR_MS),
-        (hours_ms - 230 * _DAY_MS, _DAY_MS),
+        (hours_ms - 120 * _DAY_MS, _DAY_MS),
     ):
         while end_ms > since_ms:
             found.append(Span(end_ms - length_ms, end_ms, random.gauss()))

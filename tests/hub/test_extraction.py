@@ -13,7 +13,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
 from auth.identity import LANGUAGES
-from hub.extraction import KEYWORDS, PACKAGES, ROOT, TRANSLATIONS, extract, main, write
+from hub.extraction import KEYWORDS, PACKAGES, ROOT, TRANSLATIONS, extract, main, texts_of_script, write
 
 STALE = "run `make messages`, and translate what is new"
 OTHERS = [language for language in LANGUAGES if language != "en"]
@@ -229,3 +229,14 @@ def test_every_text_is_given_its_values() -> None:
         and {one.partition("!")[0] for one in placeholders(str(text.value))} != {one.arg for one in call.keywords}
     ]
     assert found == []
+
+
+def test_a_scripts_texts_are_found_wherever_they_stand() -> None:
+    script = rb"""
+        // not t("of a comment")
+        const a = t("plain"), b = `${t("in a template")} and ${`${t("nested \"deeper\"")}`}`;
+        h("p", null, t("with {place}", { place: t("another") })); split("no text"); `${x}`; t(
+          "on a line of its own", {});
+    """
+    found = [text for _, _, text, _ in texts_of_script(io.BytesIO(script))]
+    assert found == ["plain", "in a template", 'nested "deeper"', "with {place}", "another", "on a line of its own"]

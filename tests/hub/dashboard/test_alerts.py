@@ -202,6 +202,53 @@ async def test_filters_narrow_the_list(open_page: OpenPage, ask: Ask) -> None:
     await expect(page.get_by_text("No alert fits")).to_be_visible()
 
 
+VARIANTS = """async (token) => {
+  const load = (path) => import(document.querySelector("script[type=module]").src.replace("app.js", path));
+  const { FORMS } = await load("views/alerts/forms.js");
+  const ask = async (condition) => {
+    const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+    const body = JSON.stringify({ symbol: "RELIANCE", condition });
+    return (await (await fetch("/api/v1/alerts/preview", { method: "POST", headers, body })).json()).data?.tree;
+  };
+  const found = [];
+  for (const form of FORMS) {
+    const first = form.first(1500);
+    const variants = form.fields.flatMap(({ name, options, level }) => options
+      ? options().map(([value]) => ({ ...first, [name]: value })) : [{ ...first, [name]: level ? "1501" : "7" }]);
+    for (const values of variants) {
+      const text = form.write(values);
+      const tree = await ask(text);
+      const shown = form.fields.filter((one) => one.shown?.(values) ?? true).map((one) => one.name);
+      const read = tree && form.read(tree);
+      found.push([text, shown.map((name) => values[name]), read && shown.map((name) => read[name])]);
+    }
+  }
+  return found;
+}"""
+"""Every choice of every form: its text, what was filled in, and what it reads in the server's tree."""
+
+
+async def test_whatever_a_form_writes_it_reads_again_in_the_servers_tree(open_page: OpenPage) -> None:
+    page = await open_page("#/alerts", token=token("filler"))
+    written = await page.evaluate(VARIANTS, token("filler"))
+    assert len(written) > 60
+    assert [text for text, values, read in written if read != values] == []
+
+
+async def test_a_delivery_never_goes_back_in_whatever_order_it_is_told(open_page: OpenPage) -> None:
+    page = await open_page("#/alerts", token=token("filler"))
+    after = await page.evaluate(
+        """async (statuses) => {
+          const load = (path) => import(document.querySelector("script[type=module]").src.replace("app.js", path));
+          const { withDelivery } = await load("views/alerts/log.js");
+          const told = statuses.map((status) => ({ delivery: 4, trigger: 9, channel: "sms", status, time: "" }));
+          return told.reduce(withDelivery, []).map(({ status, heard }) => [status, heard.length]);
+        }""",
+        ["sent", "delivered", "accepted"],
+    )
+    assert after == [["delivered", 3]]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing(open_page: OpenPage, ask: Ask, scheme: str) -> None:
     user = f"reader {scheme}"

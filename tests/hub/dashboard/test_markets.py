@@ -9,11 +9,26 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Locator, Page, expect
 
 from tests.hub.dashboard.conftest import PHONE, OpenPage
-from tests.hub.live import HubProcess, bearer, request, token
+from tests.hub.live import HubProcess, bearer, token
+from tests.hub.live import request as ask
 
 pytestmark = pytest.mark.browser
 
 RELIANCE = "#/markets/NSE:RELIANCE?tf=5m"
+
+
+@pytest.fixture
+async def page(open_page: OpenPage, request: pytest.FixtureRequest) -> Page:
+    """A page at a desk, for a user of this test alone, whose list is the first one."""
+    return await open_page(token=token(request.node.originalname[:40]))
+
+
+async def show(page: Page, address: str) -> None:
+    """Goes to a symbol, and returns once it is what the page shows."""
+    await page.goto(f"/{address}")
+    symbol = re.search("NSE:([^?]*)", address)
+    assert symbol is not None
+    await expect(page.locator(".symbol-header h2")).to_have_text(symbol[1])
 
 
 async def is_live(page: Page) -> None:
@@ -87,9 +102,8 @@ async def test_the_list_is_kept_for_the_user_wherever_they_look(open_page: OpenP
         await page.get_by_role("grid", name="Watchlist").focus()
         await page.keyboard.press("Delete")
     assert (await saved.value).ok
-    kept = await asyncio.to_thread(
-        request, f"{hub_process.url}/api/v1/users/preferences", "GET", None, **bearer("asha")
-    )
+    url = f"{hub_process.url}/api/v1/users/preferences"
+    kept = await asyncio.to_thread(ask, url, "GET", None, **bearer("asha"))
     assert "NSE:NIFTY 50" not in kept.data["watchlist"]
     elsewhere = await open_page("#/markets", token=token("asha"))
     await is_live(elsewhere)
@@ -135,7 +149,7 @@ async def test_the_search_puts_symbols_on_the_list_and_says_what_it_did_not_find
 
 
 async def test_the_chart_has_candles_and_is_as_it_was_left(page: Page) -> None:
-    await page.goto(f"/{RELIANCE}")
+    await show(page, RELIANCE)
     close = page.locator(".chart-bar b").nth(3)
     await expect(close).to_have_text(re.compile(r"^[0-9,]+\.[0-9]{2}"))
     await page.get_by_role("button", name="1m", exact=True).click()
@@ -147,14 +161,14 @@ async def test_the_chart_has_candles_and_is_as_it_was_left(page: Page) -> None:
     await box.fill("willr(7)")
     await box.press("Enter")
     await expect(page.locator(".chart-lines")).to_contain_text("WILLR 7")
-    await page.goto("/#/markets/NSE:TCS")
+    await show(page, "#/markets/NSE:TCS")
     await page.reload()
     await expect(page.locator(".chart-lines")).to_contain_text("RSI 14")
     await expect(page.get_by_role("button", name="1m", exact=True)).to_have_attribute("aria-pressed", "true")
 
 
 async def test_the_chart_goes_on_by_itself(page: Page) -> None:
-    await page.goto("/#/markets/NSE:RELIANCE?tf=1m")
+    await show(page, "#/markets/NSE:RELIANCE?tf=1m")
     close = page.locator(".chart-bar b").nth(3)
     await expect(close).to_have_text(re.compile("[0-9]"))
     await expect(close).not_to_have_text(await close.inner_text())
@@ -162,7 +176,7 @@ async def test_the_chart_goes_on_by_itself(page: Page) -> None:
 
 async def test_an_indicator_that_is_not_known_is_refused_in_words(page: Page, expected: list[str]) -> None:
     expected.append("status of 400")
-    await page.goto(f"/{RELIANCE}")
+    await show(page, RELIANCE)
     await page.get_by_role("button", name=re.compile("Indicators")).click()
     box = page.get_by_label("Any other by its name")
     await box.fill("magic(3)")
@@ -173,7 +187,7 @@ async def test_an_indicator_that_is_not_known_is_refused_in_words(page: Page, ex
 
 
 async def test_the_order_book_has_five_levels_a_side(page: Page) -> None:
-    await page.goto(f"/{RELIANCE}")
+    await show(page, RELIANCE)
     for side in ("Bids", "Asks"):
         cells = page.get_by_role("table", name=side).locator("tbody tr")
         await expect(cells).to_have_count(5)
@@ -187,11 +201,11 @@ async def test_what_the_plan_does_not_have_is_said(open_page: OpenPage) -> None:
 
 
 async def test_a_signal_comes_onto_the_page_as_it_is_given(page: Page, hub_process: HubProcess) -> None:
-    await page.goto("/#/markets/NSE:INFY?tf=5m")
+    await show(page, "#/markets/NSE:INFY?tf=5m")
     await expect(page.get_by_text("Those of INFY come here")).to_be_visible()
     body = {"symbol": "INFY", "signal_type": "BUY", "confidence": 71, "reason": "<b>MACD</b> crossed its signal line"}
     url, headers = f"{hub_process.url}/api/v1/signals", bearer("erp", role="publisher")
-    answer = await asyncio.to_thread(request, url, "POST", json.dumps(body).encode(), **headers)
+    answer = await asyncio.to_thread(ask, url, "POST", json.dumps(body).encode(), **headers)
     assert answer.status == 201
     article = page.locator("article.signal")
     await expect(article).to_have_count(1)

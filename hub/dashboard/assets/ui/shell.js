@@ -38,7 +38,7 @@ export function makeShell({ place, change }) {
   const links = places().map((one) => h("a", { href: href(one.name), dataset: { view: one.name } }, icon(one.icon), h("span", null, one.label)));
   /** @type {(() => void)[]} */
   const ends = [];
-  const part = (/** @type {{ element: HTMLElement, end: () => void }} */ { element, end }) => { ends.push(end); return element; };
+  const part = (/** @type {{ element: HTMLElement, end: () => void }} */ one) => { ends.push(() => one.end()); return one.element; };
   const pill = part(makeConnectionPill());
   const skip = h("a.skip", { href: "#main", onclick: (/** @type {Event} */ event) => { event.preventDefault(); document.getElementById("main")?.focus(); } }, t("Skip to the content"));
   const view = h("div.view");

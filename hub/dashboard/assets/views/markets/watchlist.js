@@ -37,9 +37,11 @@ export const watchlist = {
     if (user === mine()) return;
     user = mine();
     const ours = user;
-    this.places.set(kept(ours, boot.symbols));
+    const before = kept(ours, boot.symbols);
+    this.places.set(before);
     const wishes = await get("/users/preferences").catch(() => null);
-    if (user === ours && Array.isArray(wishes?.watchlist) && wishes.watchlist.join() !== this.places.value.join()) this.places.set(wishes.watchlist);
+    const changed = user !== ours || this.places.value !== before; // what the user does meanwhile is newer
+    if (!changed && Array.isArray(wishes?.watchlist) && wishes.watchlist.join() !== before.join()) this.places.set(wishes.watchlist);
   },
 
   /** @param {string} place @returns {boolean} */
