@@ -56,8 +56,8 @@ class Person:
         """What the server has of them."""
         body = json.dumps({"email": self.email, "password": PASSWORD}).encode()
         login = await asyncio.to_thread(request, f"{self._hub.url}/api/v1/auth/login", "POST", body)
-        headers = {"Authorization": f"Bearer {login.data['access_token']}"}
-        return (await asyncio.to_thread(request, f"{self._hub.url}/api/v1/{path}", **headers)).data
+        bearer = f"Bearer {login.data['access_token']}"
+        return (await asyncio.to_thread(request, f"{self._hub.url}/api/v1/{path}", Authorization=bearer)).data
 
     def outbox(self, pattern: str) -> list[Path]:
         return sorted((self._hub.folder / "data" / "outbox").glob(pattern), key=lambda path: path.stat().st_mtime_ns)

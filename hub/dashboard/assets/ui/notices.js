@@ -8,7 +8,8 @@ import { t } from "../core/i18n.js";
 const STAYS_MS = 6000;
 const MOST = 4;
 
-const place = h("div.notices", { role: "region", "aria-live": "polite", "aria-label": "Notices" });
+// A popover, so that it can be lifted over a dialog that is open.
+const place = h("div.notices", { role: "region", "aria-live": "polite", popover: "manual" });
 document.body.append(place);
 
 /**
@@ -34,7 +35,10 @@ export function notify({ title, text, kind = "info", action, stays = false }) {
     action ? h("button.quiet.small", { type: "button", onclick: () => { action.run(); away(); } }, action.label) : null,
     h("button.quiet.small", { type: "button", "aria-label": t("Close"), onclick: away }, icon("close")),
   );
+  place.setAttribute("aria-label", t("Notices"));
   place.append(shown);
+  place.hidePopover();
+  place.showPopover();
   while (place.children.length > MOST) place.firstElementChild?.remove();
   wait();
   return away;

@@ -23,9 +23,20 @@ const TYPES = {
 const wordsOf = (reason) => (typeof reason === "string" ? reason : (reason?.[spoken()] ?? reason?.en ?? ""));
 const timeOf = (/** @type {any} */ one) => one.created_at ?? one.time;
 
+/** Those that were given before, the newest first. The socket knows the last ones too, for whoever has asked too often. @param {string} place @param {AbortSignal} signal @returns {Promise<any[]>} */
+async function stored(place, signal) {
+  try {
+    return (await get("/signals", { ...partsOf(place), limit: MOST }, signal)).items;
+  } catch (/** @type {any} */ error) {
+    if (error.status !== 429) throw error;
+    const messages = await live.hub.history(`signals:${place}`, { limit: MOST });
+    return messages.map(({ data }) => data).reverse();
+  }
+}
+
 /** @param {string} place @param {{ mark: (markers: import("../../ui/chart.js").Marker[]) => void }} options */
 export function makeSignals(place, { mark }) {
-  const { exchange, symbol } = partsOf(place);
+  const { symbol } = partsOf(place);
   const list = h("div.stack");
   const element = h("section.card.signals", null, h("header", null, h("h2.grow", null, t("Signals")), h("a", { href: href("signals") }, t("All signals"))), list);
   /** @type {any[]} */
@@ -44,7 +55,7 @@ export function makeSignals(place, { mark }) {
     if (error.code === "PERMISSION_DENIED") fill(list, nothing(t("Signals come with the plan basic"), t("Live and on the chart, with every plan from basic up."), h("a.button.small", { href: href("account") }, t("See the plans"))));
     else fill(list, nothing(t("The signals could not be loaded"), error.message, h("button.small", { type: "button", onclick: () => void load() }, t("Try again"))));
   }
-  const load = () => get("/signals", { symbol, exchange, limit: MOST }, asking.signal).then(({ items }) => {
+  const load = () => stored(place, asking.signal).then((items) => {
     const those = new Set(items.map((/** @type {any} */ one) => one.id));
     signals = [...signals.filter((one) => !those.has(one.id)), ...items];
     show();
