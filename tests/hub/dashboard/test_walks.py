@@ -114,8 +114,9 @@ async def read_delivery(page: Page, hub: HubProcess) -> None:
 async def go_offline(page: Page, hub: HubProcess) -> None:
     """Loses the network for ten seconds, in which five signals are given, and comes back with each of them."""
     main = page.locator("#main")
-    await asyncio.to_thread(publish, hub, "signals:generated", symbol="WALK0", signal_type="BUY", confidence=60)
-    await expect(main).to_contain_text("WALK0")
+    while "WALK0" not in await main.inner_text():  # until the view is subscribed; what comes before is nobody's
+        await asyncio.to_thread(publish, hub, "signals:generated", symbol="WALK0", signal_type="BUY", confidence=60)
+        await page.wait_for_timeout(200)
     await page.context.set_offline(offline=True)
     await expect(page.locator("#connection")).to_have_attribute("data-state", "offline")
     await expect(page.locator(".banner")).to_be_visible()

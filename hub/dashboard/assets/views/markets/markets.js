@@ -16,6 +16,9 @@ const phone = matchMedia("(max-width: 720px)");
 /** @param {string} place @param {string} tf */
 const address = (place, tf) => `${href("markets", place)}?tf=${tf}`;
 
+/** Whether the address names a symbol by now: it may have changed before anybody heard of that. */
+const isNamed = () => /^#\/?markets\/./.test(location.hash);
+
 /** @param {HTMLElement} root @param {import("../../core/router.js").Route} route */
 export const mount = (root, route) => new Markets(root, route);
 
@@ -45,8 +48,13 @@ class Markets {
     const first = this.table.first() ?? watchlist.places.value[0];
     this.root.classList.toggle("one", place !== "");
     if (place) this.#show(place, timeframe(route.query.get("tf")));
-    else if (!phone.matches && first) go(address(first, timeframe()), { replace: true });
+    else if (!phone.matches && first) queueMicrotask(() => this.#lead(first));
     else this.#clear();
+  }
+
+  /** To a symbol, where the address names none; once this view is the one that is told of addresses. @param {string} place */
+  #lead(place) {
+    if (this.root.isConnected && !isNamed()) go(address(place, timeframe()), { replace: true });
   }
 
   /** @param {string} place @param {string} tf */

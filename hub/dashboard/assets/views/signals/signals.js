@@ -14,7 +14,10 @@ import { closeSignal, giveSignal } from "./give.js";
 import { makeSignal } from "./signal.js";
 import { makeStatistics } from "./statistics.js";
 
-/** @typedef {any} Signal  As `GET signals/{id}` has it; what the socket says of a new one lacks some of it. */
+/**
+ * @typedef {any} Signal  As `GET signals/{id}` has it; what the socket says of a new one lacks some of it. One that somebody
+ *   else published has no id: then it is not stored, and none is the same as another.
+ */
 /** @typedef {{ place: string, signal_type: string, status: string, min_confidence: string }} Wishes */
 
 const PAGE = 50;
@@ -47,8 +50,8 @@ function fits(signal, { place, signal_type, status, min_confidence }) {
 function makeList(wishes, { read, denied }) {
   const prices = makePrices();
   const element = h("section.card.signal-list", { "aria-label": t("Signals") }, loading(5));
-  /** @type {{ signals: Signal[], total: number, fresh: Set<number> }} */
-  let kept = { signals: [], total: 0, fresh: new Set() };
+  /** @type {{ signals: Signal[], total: number, fresh: Signal | null }} */
+  let kept = { signals: [], total: 0, fresh: null };
   /** @type {{ element: HTMLElement, end: () => void }[]} */
   let shown = [];
   let asked = 0;
@@ -56,15 +59,15 @@ function makeList(wishes, { read, denied }) {
   const timers = [];
   const draw = () => {
     shown.forEach(({ end }) => end());
-    shown = kept.signals.map((signal) => makeSignal(signal, { prices, fresh: kept.fresh.has(signal.id), close: () => void closeSignal(signal).then((closed) => { if (closed) put(closed); }), over: () => follow(signal) }));
+    shown = kept.signals.map((signal) => makeSignal(signal, { prices, fresh: signal === kept.fresh, close: () => void closeSignal(signal).then((closed) => { if (closed) put(closed); }), over: () => follow(signal) }));
     if (!shown.length) return fill(element, nothing(t("No signals here yet"), wished(wishes) ? t("None fits these filters.") : t("They come here by themselves, as soon as the rules find one.")));
     const left = kept.total - kept.signals.length;
     fill(element, h("ol", null, shown.map((one) => one.element)), left > 0 ? worker("button", { onclick: more }, t("Show {count} more", { count: Math.min(left, PAGE) })) : null);
   };
   const put = (/** @type {Signal} */ signal) => {
-    const known = kept.signals.some(({ id }) => id === signal.id);
-    if (!known) kept = { ...kept, total: kept.total + 1, fresh: new Set([signal.id]) };
-    kept = { ...kept, signals: known ? kept.signals.map((one) => (one.id === signal.id ? { ...one, ...signal } : one)) : [signal, ...kept.signals] };
+    const known = signal.id !== undefined && kept.signals.some(({ id }) => id === signal.id);
+    if (known) kept = { ...kept, signals: kept.signals.map((one) => (one.id === signal.id ? { ...one, ...signal } : one)) };
+    else kept = { signals: [signal, ...kept.signals], total: kept.total + 1, fresh: signal };
     draw();
   };
   /** @type {Set<number>} */
@@ -81,7 +84,7 @@ function makeList(wishes, { read, denied }) {
     try {
       const { items, total } = await page(1);
       if (ours !== asked) return;
-      kept = { signals: items, total, fresh: new Set() };
+      kept = { signals: items, total, fresh: null };
       draw();
       if (ours === 1) read();
     } catch (/** @type {any} */ error) {
