@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PEERS  := .venv-bench
+TSC     = $(BIN)/node clients/js/node_modules/typescript/bin/tsc
 # Test files side by side; each worker has servers of its own. `make test WORKERS=0` runs all in one process. Workers must
 # name the same tests, so a set in a test's name may not be written in another order by each: hence the seed.
 WORKERS ?= 2
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint docs bench format proto settings reference messages lock clean
+.PHONY: run test lint docs bench format proto settings reference messages types lock clean
 
 # One stamp per set of packages, so that a second run starts at once.
 $(VENV)/.python:
@@ -42,9 +43,11 @@ lint: $(VENV)/.js
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/oxlint --deny-warnings clients/js hub/dashboard/assets
-	$(BIN)/node clients/js/node_modules/typescript/bin/tsc -p clients/js
-	$(BIN)/node clients/js/node_modules/typescript/bin/tsc -p hub/dashboard
+	$(BIN)/oxlint --deny-warnings --ignore-pattern '*.d.ts' clients/js hub/dashboard/assets
+	$(TSC) -p clients/js
+	$(TSC) -p hub/dashboard
+	$(TSC) -p clients/js/tsconfig.types.json --outDir $(VENV)/types
+	cmp $(VENV)/types/tickhub.d.ts clients/js/tickhub.d.ts
 
 # The documents as a site, in site/; a link that leads nowhere is an error.
 docs: $(VENV)/.test
@@ -61,6 +64,10 @@ proto: $(VENV)/.test
 # .env.example and the tables of settings are written from schemas/settings.py; a test holds them equal.
 settings: $(VENV)/.run
 	$(BIN)/python -m hub.settings_table
+
+# What the SDK's types say follows from the SDK; `make lint` holds them equal.
+types: $(VENV)/.js
+	$(TSC) -p clients/js/tsconfig.types.json
 
 # The tables of codes, metrics and routes in docs/ are written from the program itself; a test holds them equal.
 reference: $(VENV)/.run

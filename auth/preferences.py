@@ -25,7 +25,7 @@ MAX_NOTIFICATIONS = 16 * 1024
 MAX_DEPTH = 16
 """How deep objects and lists may be nested: what can just be encoded here might not be decoded elsewhere."""
 
-MAX_WATCHLIST = 200
+MAX_WATCHLIST = 500
 """Instruments."""
 
 Edit = Callable[[dict[str, Any]], dict[str, Any]]

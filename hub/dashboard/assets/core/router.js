@@ -22,6 +22,6 @@ export const href = (...parts) => `#/${parts.map((part) => encodeURIComponent(pa
 export function go(address, { replace = false } = {}) {
   if (replace) {
     history.replaceState(null, "", address);
-    route.set(read());
+    queueMicrotask(() => route.set(read())); // as `hashchange` tells it: once whoever goes there has done its work
   } else location.hash = address;
 }

@@ -22,7 +22,7 @@ const MODES = {
 export function mount(root, route) {
   const to = target(route);
   if (["account", "token"].includes(session.current.value.kind)) {
-    queueMicrotask(() => go(to, { replace: true }));
+    go(to, { replace: true });
     return { end() {} };
   }
   const card = h("section.card.entry", { "aria-labelledby": "entry-title" });

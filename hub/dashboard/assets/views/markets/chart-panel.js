@@ -1,6 +1,5 @@
 // The chart with its tools: the time a candle takes, and indicators; both are remembered.
 
-import { boot } from "../../core/boot.js";
 import { fill, h } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { keep, kept } from "../../core/storage.js";
@@ -12,7 +11,7 @@ import { instrument, partsOf } from "./instruments.js";
 export const TIMEFRAMES = Object.keys(LENGTH_MS);
 
 /** What a chart begins with: invented prices have just begun, so the shortest shows most of them. */
-const FIRST = boot.simulated ? "1m" : "5m";
+const FIRST = "5m";
 
 /** The timeframe of an address, else the one that was looked at last. @param {string | null} [asked] */
 export const timeframe = (asked) => (asked && TIMEFRAMES.includes(asked) ? asked : kept("tf", FIRST));

@@ -48,7 +48,7 @@ class Markets {
     const first = this.table.first() ?? watchlist.places.value[0];
     this.root.classList.toggle("one", place !== "");
     if (place) this.#show(place, timeframe(route.query.get("tf")));
-    else if (!phone.matches && first) queueMicrotask(() => this.#lead(first));
+    else if (!phone.matches && first) this.#lead(first);
     else this.#clear();
   }
 
