@@ -6,7 +6,7 @@ PEERS  := .venv-bench
 TSC     = $(BIN)/node clients/js/node_modules/typescript/bin/tsc
 # Test files side by side; each worker has servers of its own. `make test WORKERS=0` runs all in one process. Workers must
 # name the same tests, so a set in a test's name may not be written in another order by each: hence the seed.
-WORKERS ?= 2
+WORKERS ?= 3
 
 .DEFAULT_GOAL := run
 .PHONY: run test lint docs bench format proto settings reference messages types lock clean

@@ -67,8 +67,8 @@ async def _task_census() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
-    if left:  # what was cancelled a moment ago may need a few turns to end
-        _, left = await asyncio.wait(left, timeout=0.5)
+    if left:  # what was cancelled a moment ago may need a few turns to end, and a driver's thread some time
+        _, left = await asyncio.wait(left, timeout=3)
     names = sorted(f"{task.get_name()} ({task.get_coro()})" for task in left)
     for task in left:
         task.cancel()

@@ -97,3 +97,27 @@ async def test_a_first_start_stores_a_past_and_a_later_one_goes_on_from_it(tmp_p
         assert first.close == 10**10
     finally:
         await engine.dispose()
+
+
+async def test_a_past_that_was_not_written_to_its_end_is_drawn_anew_up_to_the_price_of_then(tmp_path: Path) -> None:
+    engine: AsyncEngine = database.engine_for("", tmp_path)
+    try:
+        await database.migrate(engine)
+        now_ms = int(time.time() * 1000)
+        await begin(Simulator(), CandleHistory(engine), now_ms, random=Random(3))  # and ends before the rest is written
+        history, later = CandleHistory(engine), Simulator()
+        moved = Bar(
+            exchange="NSE", symbol="RELIANCE", timeframe="1m", start_ms=now_ms, end_ms=now_ms + 60_000,
+            open=15 * 10**9, high=15 * 10**9, low=15 * 10**9, close=15 * 10**9,
+        )  # fmt: skip
+        history.offer([moved])
+        await history.flush()
+        await begin(later, history, now_ms + 120_000, random=Random(4))
+        await history.flush()
+        days = await history.between("NSE", "RELIANCE", "1d", 0, now_ms // 1000, limit=500)
+        assert len(days) > 100
+        minutes = await history.between("NSE", "RELIANCE", "1m", 0, now_ms // 1000 + 120, limit=5000)
+        assert len(minutes) > 700
+        assert minutes[-1].close == 15 * 10**9
+    finally:
+        await engine.dispose()

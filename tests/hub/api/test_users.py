@@ -103,7 +103,7 @@ async def test_a_watchlist_is_kept_in_its_order_under_the_names_that_channels_ha
         ([""], "`$.watchlist[0]`"),
         ([7], "`$.watchlist[0]`"),
         ("TCS", "`$.watchlist`"),
-        ([f"S{number}" for number in range(201)], "`$.watchlist`"),
+        ([f"S{number}" for number in range(501)], "`$.watchlist`"),
     ],
     ids=["no exchange", "control", "surrogate", "not ascii", "empty", "number", "text", "too many"],
 )
