@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from importlib.util import find_spec
@@ -55,11 +56,7 @@ class Dashboard:
 
     def __init__(self, *, boot: Callable[[Request], Mapping[str, Any]]) -> None:
         self._boot = boot
-        self._files = dict(_read(files("hub").joinpath("dashboard", "assets")))
-        self._html = self._files.pop(_PAGE).decode()
-        self._files[_CHARTS] = _chart_library().read_bytes()
-        self._files |= {f"words/{one}.json": json.dumps(words_of(one)).encode() for one in LANGUAGES}
-        self._packed = {name: gzip.compress(data, 6, mtime=0) for name, data in self._files.items()}
+        self._html, self._files, self._packed = _assets()
         self._digest = hashlib.sha256(b"".join(self._files[name] for name in sorted(self._files))).hexdigest()[:16]
 
     @property
@@ -99,6 +96,16 @@ class Dashboard:
         if "gzip" in request.headers.get("accept-encoding", ""):
             return Response(self._packed[name], headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)
         return Response(self._files[name], headers=dict(headers), media_type=media_type)
+
+
+@cache
+def _assets() -> tuple[str, Mapping[str, bytes], Mapping[str, bytes]]:
+    """The page, and its files by their paths: as they are, and packed, which takes longer than all else at a start."""
+    found = dict(_read(files("hub").joinpath("dashboard", "assets")))
+    html = found.pop(_PAGE).decode()
+    found[_CHARTS] = _chart_library().read_bytes()
+    found |= {f"words/{one}.json": json.dumps(words_of(one)).encode() for one in LANGUAGES}
+    return html, found, {name: gzip.compress(data, 6, mtime=0) for name, data in found.items()}
 
 
 def _read(folder: Traversable, prefix: str = "") -> list[tuple[str, bytes]]:
