@@ -34,6 +34,8 @@ _OWN_SIGMA = 7e-5
 _SHARES_A_MINUTE = 40_000_000
 _LOOKED_AT = ("5m", "1m", "15m", "1d", "1h", "30m", "3m")
 """Timeframes in the order in which charts are likely to be looked at first, and are stored."""
+_WHOLE = 60
+"""More of the last of them than the last hour has, which is stored at once, and fewer than a past has."""
 _TURNOVER_A_MINUTE = 4_500_000 * PRICE_SCALE
 """About what the simulator's usual rate makes of one stock."""
 
@@ -49,8 +51,9 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 async def begin(simulator: Simulator, history: CandleHistory, now_ms: int, *, random: Random | None = None) -> None:
     """Let the simulated market go on where it stopped within the last day, else give it a past. Before its first tick.
 
-    What today's candles go on from is stored when this returns, the rest by the history's own writer. Without the
-    database the market begins at its own prices, without a past.
+    What today's candles go on from is stored when this returns, the rest by the history's own writer; where that was
+    ended before it was through, the next start draws the past anew. Without the database the market begins at its own
+    prices, without a past.
     """
     newest: dict[tuple[str, str], Bar] = {}
 
@@ -64,8 +67,10 @@ async def begin(simulator: Simulator, history: CandleHistory, now_ms: int, *, ra
         await history.recent(now_ms, take)
         if newest:
             simulator.begin_at({place: bar.close for place, bar in newest.items()})
-            return
-        bars = await _whole_past(now_ms, random or Random())  # noqa: S311 - prices, not secrets
+            if await _is_whole(history, now_ms):
+                return
+        rows = simulator.rows[: len(SIMULATED)]
+        bars = await _whole_past(rows, now_ms, random or Random())  # noqa: S311 - prices, not secrets
         history.offer(bar for bar in bars if _is_recent(bar, now_ms))
         await history.flush()
         older = [bar for bar in bars if not _is_recent(bar, now_ms)]
@@ -75,11 +80,18 @@ async def begin(simulator: Simulator, history: CandleHistory, now_ms: int, *, ra
         log.warning("simulator.no_past", extra={"why": exc.why})
 
 
-async def _whole_past(now_ms: int, random: Random) -> list[Bar]:
+async def _is_whole(history: CandleHistory, now_ms: int) -> bool:
+    """Whether the past was written to its end, which is the last instrument's candles that are looked at least."""
+    last = SIMULATED[-1].instrument
+    stored = await history.between(last.exchange, last.symbol, _LOOKED_AT[-1], 0, now_ms // 1000, limit=_WHOLE)
+    return len(stored) == _WHOLE
+
+
+async def _whole_past(rows: Sequence[SimulatedInstrument], now_ms: int, random: Random) -> list[Bar]:
     """Everybody's candles; others have their turn after each instrument."""
     grid = spans(now_ms, random)
     bars: list[Bar] = []
-    for row in SIMULATED:
+    for row in rows:
         bars += past(row, grid, random)
         await asyncio.sleep(0)
     return bars

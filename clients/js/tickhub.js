@@ -494,7 +494,9 @@ class Line {
     this.heartbeat = message.heartbeat * 1000;
     this.liveSince = Date.now();
     this.comeBackAfter = null;
+    const { round } = this;
     this.enter("live", null, null, "");
+    if (round !== this.round) return; // who heard it has closed the line
     this.commands.live();
     this.owner.live(message);
   }
@@ -535,8 +537,8 @@ class Line {
     const jittered = this.backoff.next();
     const wait = this.comeBackAfter ?? (expired ? 0 : jittered);
     this.comeBackAfter = null;
+    this.retryTimer = setTimeout(() => void this.open(), wait); // before it is told: who hears it may close the line
     this.enter(isOffline() ? "offline" : "waiting", Date.now() + wait, code, reason);
-    this.retryTimer = setTimeout(() => void this.open(), wait);
   }
 
   // -- talking
@@ -648,7 +650,7 @@ class Line {
   }
 
   openNow() {
-    clearTimeout(this.retryTimer);
+    this.drop(this.state.code, this.state.reason); // an attempt that is under way would be a second socket
     return this.open();
   }
 
@@ -1163,10 +1165,12 @@ class Wires {
   /**
    * @param {(message: object) => boolean} send
    * @param {(event: HubEvents["recovered"]) => void} [recovered]
+   * @param {boolean} [shared]  Whether what comes is what any tab has asked for.
    */
-  constructor(send, recovered = () => undefined) {
+  constructor(send, recovered = () => undefined, shared = false) {
     this.send = send;
     this.recovered = recovered;
+    this.shared = shared;
     /** By canonical name, or as asked until that is known. @type {Map<string, Wire>} */
     this.byName = new Map();
     /** Canonical names by other spellings. @type {Map<string, string>} */
@@ -1287,6 +1291,7 @@ class Wires {
     const waiting = entries.filter((entry) => entry.state === "waiting");
     if (waiting.length === 0 && !wire.on) return;
     const key = JSON.stringify(wire.options());
+    if (this.shared) wire.frequency = Infinity; // as often as the tab that wants it most
     const standing = (wire.on || wire.asked !== null) && (key === wire.key || wire.head !== null);
     const recovering = waiting.some((entry) => entry.position !== null);
     if (!standing || (recovering && wire.asked === null)) {
@@ -2146,6 +2151,7 @@ class SharedLine {
       this.owner.down();
     }
     this.owner.changed(state);
+    if (this.state !== state) return; // who heard it has closed the line
     if (state.state !== "closed") this.commands.open();
     else {
       this.commands.close(new HubError("CLOSED", state.reason || "The hub is closed", { closeCode: state.code }));
@@ -2213,6 +2219,7 @@ export class Hub {
     this.#wires = new Wires(
       (message) => this.#line.send(message),
       (event) => this.#emitter.emit("recovered", event),
+      this.#shared,
     );
     this.#line.start();
   }

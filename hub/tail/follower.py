@@ -8,9 +8,10 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 
 from hub.tail.subscriptions import Message, Subscriptions
+from hub.terminal import printable
 from schemas.durations import Seconds
 from schemas.errors import CloseCode
 
@@ -23,6 +24,10 @@ MAX_BYTES = 8 * 1024 * 1024
 
 _LAST_THAT_MAY_RETURN = 3499
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class NoHub(Exception):
+    """Whoever answers doesn't speak our protocol."""
 
 
 class Watcher(Protocol):
@@ -86,6 +91,10 @@ class Follower:
                 if ended := self._ended_by(code, exc.rcvd.reason if exc.rcvd is not None else ""):
                     return ended
                 why = f"closed with {code}"
+            except InvalidURI as exc:  # a proxy that wants TLS sends to https://
+                return f"{self.url} sends on to {printable(exc.uri)}; give the address of the hub itself with --url"
+            except NoHub:
+                return f"What answers at {self.url} is no hub."
             except InvalidStatus as exc:
                 why = f"it answers with HTTP {exc.response.status_code}"
             except (OSError, TimeoutError, InvalidHandshake) as exc:
@@ -111,7 +120,7 @@ class Follower:
             return await self._listen(socket)
 
     async def _await_welcome(self, socket: ClientConnection) -> None:
-        while json.loads(await socket.recv())["type"] != "welcome":
+        while _read(await socket.recv())["type"] != "welcome":
             pass
         self._welcomed = True
 
@@ -120,13 +129,13 @@ class Follower:
         while True:
             try:
                 async with asyncio.timeout_at(again_at):
-                    raw = str(await socket.recv())
+                    raw = await socket.recv()
             except TimeoutError:
                 again_at = float("inf")
                 for command in self._subscriptions.again():
                     await self._say(socket, command)
                 continue
-            message = json.loads(raw)
+            message = _read(raw)
             for line in self._subscriptions.take(message):
                 self._watcher.told(line)
                 again_at = asyncio.get_running_loop().time() + AGAIN_AFTER_S
@@ -134,7 +143,7 @@ class Follower:
                 return "No channel is left."
             await self._heed(socket, message)
             if ":" in message["type"]:
-                self._watcher.heard(message, raw)
+                self._watcher.heard(message, str(raw))
                 if self._counted():
                     return None
 
@@ -165,7 +174,7 @@ class Follower:
             case CloseCode.INVALID_TOKEN:
                 return f"{self.url} does not take this token; give another one with --token or TICKHUB_TOKEN."
             case _ if _LAST_THAT_MAY_RETURN < code < 4000:
-                return f"{self.url} has ended the connection: {code} {reason}"
+                return printable(f"{self.url} has ended the connection: {code} {reason}")
             case _:
                 return None
 
@@ -176,6 +185,17 @@ class Follower:
         self._failures, self._pause_s = min(self._failures + 1, 10), None
         self._watcher.waiting(pause_s, why)
         await asyncio.sleep(pause_s)
+
+
+def _read(raw: str | bytes) -> Message:
+    """A message. Raises NoHub for what is none."""
+    try:
+        message = json.loads(raw)
+    except ValueError:
+        raise NoHub from None
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise NoHub
+    return message
 
 
 def _reason(exc: Exception) -> str:

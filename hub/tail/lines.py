@@ -3,8 +3,8 @@
 import time
 
 from hub.tail.subscriptions import Message
-from hub.tail.words import line_of
-from hub.terminal import complain, say
+from hub.tail.words import escaped, line_of
+from hub.terminal import complain, printable, say
 from schemas.durations import Seconds
 
 
@@ -23,8 +23,8 @@ class Lines:
 
     def heard(self, message: Message, raw: str) -> None:
         """See `Watcher`. Raises NobodyReads."""
-        say(raw if self._as_json else line_of(message, int(time.time() * 1000)))
+        say(escaped(raw) if self._as_json else line_of(message, int(time.time() * 1000)))
 
     def told(self, line: str) -> None:
         """See `Watcher`."""
-        complain(line)
+        complain(printable(line))

@@ -1,6 +1,7 @@
 """What a message says, as text for people and for `cut`. Pure."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,14 @@ from schemas.market import EXCHANGES, ist_text
 
 _PLAIN = ("price", "change", "change_percent", "bid", "ask", "volume")
 _NOT_DATA = {"type", "channel", "offset", "seq", "snapshot", "missed", "time", "delay", "exchange", "symbol"}
+
+
+_COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def escaped(raw: str) -> str:
+    """The same JSON in one line that can't command the terminal: control characters as JSON escapes them."""
+    return _COMMANDS.sub(lambda found: " " if found[0] in "\t\n\r" else f"\\u{ord(found[0]):04x}", raw)
 
 
 def line_of(message: Message, came_ms: int) -> str:
@@ -22,8 +31,8 @@ def _market(message: Message) -> list[str]:
     return [_number(message.get(name)) for name in _PLAIN]
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.10g}"
+def _number(value: object) -> str:
+    return f"{value:.10g}" if isinstance(value, (int, float)) else "-" if value is None else printable(str(value))
 
 
 def time_of(message: Message, came_ms: int) -> str:

@@ -164,6 +164,22 @@ async def test_a_tab_that_comes_later_gets_the_newest_values_and_asks_on_its_own
         assert await first.get("tab.hub.state") == "live"
 
 
+async def test_a_tab_hears_a_channel_no_more_often_than_it_asked_though_another_wants_all(
+    browser: Browser, hub: tuple[Hub, str]
+) -> None:
+    server, _ = hub
+    async with tabs(browser, hub, 2, share="7") as (first, second):
+        await second.get(
+            "tab.hub.subscribe('quick:rare', { maxFrequency: 0.1 }, (value) => (tab.rare ??= []).push(value.n)).ready"
+        )
+        await first.get("tab.hub.subscribe('quick:rare', (value) => (tab.rare ??= []).push(value.n)).ready")
+        for n in range(5):
+            await server.publish("quick:rare", n=n)
+            await first.wait(f"tab.rare?.length === {n + 1}")
+        await second.get("tab.hub.ping()")
+        assert await second.get("tab.rare") == [0]
+
+
 async def test_the_next_tab_takes_over_from_one_that_crashes(browser: Browser, hub: tuple[Hub, str]) -> None:
     server, _ = hub
     async with tabs(browser, hub, 2, share="7") as (first, second):

@@ -22,6 +22,7 @@ RULES: list[dict[str, Any]] = [
 ]
 ALERTS = [rule for rule in RULES if "alert" in rule]
 METRIC = re.compile(r"\b(?:tickhub|process|python)_\w+")
+UPDATES = re.compile(r"^tickhub_feed_updates_total [1-9]", re.MULTILINE)
 FAMILY = re.compile(r"^# TYPE (\w+) ", re.MULTILINE)
 
 needs_promtool = pytest.mark.skipif(program("promtool") is None, reason="promtool is not installed here")
@@ -41,8 +42,13 @@ def queries() -> Iterator[str]:
 
 async def told(folder: Path, redis_url: str) -> set[str]:
     """The names of all that a hub of all roles tells at /metrics."""
-    async with running(folder, roles=("feeds", "alerts", "notifiers"), REDIS_URL=redis_url) as hub:
-        return set(FAMILY.findall((await hub.get("/metrics")).body.decode()))
+    async with running(folder, roles=("feeds", "alerts", "notifiers"), REDIS_URL=redis_url) as hub, asyncio.timeout(50):
+        said = ""
+        while not UPDATES.search(
+            said
+        ):  # by then every role has begun; one that is ended before leaves its database half open
+            said = (await hub.get("/metrics")).body.decode()
+        return set(FAMILY.findall(said))
 
 
 async def test_every_figure_that_is_asked_for_is_told(tmp_path: Path, redis_url: str) -> None:

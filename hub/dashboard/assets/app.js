@@ -8,7 +8,8 @@ import { go, route } from "./core/router.js";
 import { session } from "./core/session.js";
 import { paint } from "./core/theme.js";
 import { loading, nothing } from "./ui/controls.js";
-import { notify } from "./ui/notices.js";
+import { closeDialogs } from "./ui/dialog.js";
+import { clear, notify } from "./ui/notices.js";
 import { makeShell } from "./ui/shell.js";
 
 /**
@@ -41,7 +42,7 @@ let wanted = 0;
 
 /** Shows the view of an address: the one that is there, told of it, or another in its place. @param {import("./core/router.js").Route} there */
 async function show(there) {
-  const name = there.view in VIEWS ? there.view : "markets";
+  const name = Object.hasOwn(VIEWS, there.view) ? there.view : "markets";
   const { load, title, open, admin } = VIEWS[name];
   const who = session.current.value;
   if (!open && who.kind === "nobody") return go(`#/login?to=${encodeURIComponent(location.hash || "#/markets")}`, { replace: true });
@@ -53,11 +54,16 @@ async function show(there) {
   const root = h("main", { id: "main", tabindex: "-1", class: `view-${name}` }, loading());
   shell?.show(name, root);
   if (admin && who.role !== "admin") return fill(root, nothing(t("This page is for administrators"), t("Log in with an account that has the role, or with an administrator's token.")));
-  const { mount } = await load();
+  const loaded = await load().catch(() => null);
   if (ours !== wanted) return;
+  if (!loaded) return fill(root, unloaded());
+  const { mount } = loaded;
   fill(root);
   shown = { name, view: mount(root, there, { change }) };
 }
+
+/** What stands where a view's file can't be had: without a network, or from a hub that is newer than this page. */
+const unloaded = () => nothing(t("This could not be read"), undefined, h("button", { type: "button", onclick: () => location.reload() }, t("Try again")));
 
 /** Draws everything anew: in another language, and with other rights. */
 function draw() {
@@ -105,6 +111,9 @@ async function start() {
       if (who.plan !== plan || who.role !== role) draw();
       return;
     }
+    // What was said to somebody, and what they were about to do, is nobody else's.
+    closeDialogs();
+    clear();
     if (kind === "account" && who.kind === "demo") notify({ title: t("You are logged out"), text: t("What you see now is the demonstration.") });
     void adopt().then(enter);
   });

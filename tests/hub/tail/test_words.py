@@ -1,8 +1,9 @@
+import json
 from typing import Any
 
 import pytest
 
-from hub.tail.words import line_of, said
+from hub.tail.words import escaped, line_of, said
 from schemas.market import ist_text
 
 CAME_MS = 1_795_301_125_250
@@ -46,3 +47,10 @@ def test_a_message_without_a_time_has_that_of_its_coming_and_commands_no_termina
     line = line_of({"type": "chat:new", "channel": "chat:a", "data": {"text": "\x1b[2J\n\x9b"}}, CAME_MS)
     assert line.startswith(ist_text(CAME_MS)[11:23])
     assert all(char.isprintable() or char == "\t" for char in line)
+
+
+def test_json_that_was_heard_commands_no_terminal_and_says_the_same() -> None:
+    raw = '{"type": "news:x",\n "data": {"text": "a\x9b2J\x7f \\u001b[2J मराठी"}}'
+    shown = escaped(raw)
+    assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for char in shown)
+    assert json.loads(shown) == json.loads(raw)

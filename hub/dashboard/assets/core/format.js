@@ -28,10 +28,22 @@ export const whole = (value) => (value === null || value === undefined ? "–" :
 /** In lakhs and crores: 12.4L. @param {number | null | undefined} value */
 export const short = (value) => (value === null || value === undefined ? "–" : SHORT.format(value));
 
-/** With its sign. @param {number | null | undefined} value @param {number} [decimals] */
+/** With its sign, unless it is 0 as it is written: +1,234.50. @param {number | null | undefined} value @param {number} [decimals] */
 export function signed(value, decimals = 2) {
   if (value === null || value === undefined) return "–";
-  return (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(decimals);
+  const text = fixed(decimals).format(Math.abs(value));
+  if (!/[1-9]/.test(text)) return text;
+  return (value > 0 ? "+" : "−") + text;
+}
+
+/** @type {Map<number, Intl.NumberFormat>} */
+const FIXED = new Map();
+
+/** @param {number} decimals */
+function fixed(decimals) {
+  const known = FIXED.get(decimals) ?? new Intl.NumberFormat("en-IN", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  FIXED.set(decimals, known);
+  return known;
 }
 
 /** @param {number | null | undefined} value */

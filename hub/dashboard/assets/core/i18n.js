@@ -14,7 +14,7 @@ let words = {};
 export const spoken = () => language;
 
 /** @param {string | null | undefined} code  @returns {code is Language} */
-export const isLanguage = (code) => typeof code === "string" && code in LANGUAGES;
+export const isLanguage = (code) => typeof code === "string" && Object.hasOwn(LANGUAGES, code);
 
 /** What the browser would like, of what there is. @returns {Language} */
 export function wished() {

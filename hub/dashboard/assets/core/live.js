@@ -22,13 +22,13 @@ export const live = {
     const { kind, user } = session.current.value;
     const url = new URL("/ws", location.href);
     url.protocol = url.protocol.replace("http", "ws");
-    this.hub = connect(url.href, { token: () => session.token(), share: kind === "account" ? `account ${user}` : false });
+    this.hub = connect(url.href, { token: () => (session.current.value.user === user ? session.token() : null), share: kind === "account" ? `account ${user}` : false });
     const opened = this.hub;
     opened.on("entitled", ({ plan, role }) => session.entitle(/** @type {any} */ (plan), /** @type {any} */ (role)));
     opened.on("state", (/** @type {Connection} */ state) => {
       if (opened !== this.hub) return;
       connection.set({ ...state });
-      if (state.state === "closed" && state.code === TOKEN_REFUSED) void this.askAgain(opened);
+      if (state.state === "closed" && state.code === TOKEN_REFUSED && session.current.value.user === user) void this.askAgain(opened);
     });
   },
 

@@ -3,6 +3,7 @@
 import { h } from "../core/dom.js";
 import { icon } from "../core/icons.js";
 import { t } from "../core/i18n.js";
+import { lift } from "./notices.js";
 
 let number = 0;
 
@@ -27,11 +28,17 @@ export function openDialog({ title, wide = false, body, onclose }) {
     );
     const content = body(close);
     dialog.append(...(Array.isArray(content) ? content : [content]));
-    dialog.addEventListener("close", () => { onclose?.(); dialog.remove(); resolve(result); });
+    dialog.addEventListener("close", () => { lift(); onclose?.(); dialog.remove(); resolve(result); });
     document.body.append(dialog);
     dialog.showModal();
+    lift();
     /** @type {HTMLElement | null} */ (dialog.querySelector("[autofocus]") ?? dialog.querySelector("input:not([type=hidden]), textarea, select"))?.focus();
   });
+}
+
+/** Leaves every dialog: whoever opened them is not looking any more. */
+export function closeDialogs() {
+  for (const one of /** @type {NodeListOf<HTMLDialogElement>} */ (document.querySelectorAll("dialog[open]"))) one.close();
 }
 
 /**

@@ -8,9 +8,21 @@ import { t } from "../core/i18n.js";
 const STAYS_MS = 6000;
 const MOST = 4;
 
-// A popover, so that it can be lifted over a dialog that is open.
+// A popover, so that it can be lifted over a dialog that is open, into which it is put meanwhile.
 const place = h("div.notices", { role: "region", "aria-live": "polite", popover: "manual" });
+place.style.padding = "0"; // also within a dialog, which pads what it holds
 document.body.append(place);
+
+/** Above the dialog that is open, since all behind one is out of reach of pointers and screen readers; else in the page. */
+export function lift() {
+  const above = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+  if (place.parentElement !== above) above.append(place);
+  place.hidePopover();
+  if (place.childElementCount) place.showPopover();
+}
+
+/** Takes all away, as somebody else is looking now. */
+export const clear = () => place.replaceChildren();
 
 /**
  * @typedef {object} Notice
@@ -26,10 +38,13 @@ export function notify({ title, text, kind = "info", action, stays = false }) {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   const away = () => { clearTimeout(timer); shown.remove(); };
-  const wait = () => { if (!stays) timer = setTimeout(away, STAYS_MS); };
+  const wait = () => {
+    clearTimeout(timer);
+    if (!stays && !shown.matches(":hover, :focus-within")) timer = setTimeout(away, STAYS_MS);
+  };
   const shown = h(
     "div.notice",
-    { class: kind, role: kind === "bad" || kind === "alert" ? "alert" : "status", onmouseenter: () => clearTimeout(timer), onmouseleave: wait, onfocusin: () => clearTimeout(timer), onfocusout: wait },
+    { class: kind, role: kind === "bad" || kind === "alert" ? "alert" : "status", onmouseenter: () => clearTimeout(timer), onmouseleave: wait, onfocusin: () => clearTimeout(timer), onfocusout: () => setTimeout(wait) },
     icon(kind === "bad" ? "warning" : kind === "alert" ? "alert" : kind === "good" ? "check" : "info"),
     h("div.grow", null, h("strong", null, title), text ? h("p", null, text) : null),
     action ? h("button.quiet.small", { type: "button", onclick: () => { action.run(); away(); } }, action.label) : null,
@@ -37,9 +52,8 @@ export function notify({ title, text, kind = "info", action, stays = false }) {
   );
   place.setAttribute("aria-label", t("Notices"));
   place.append(shown);
-  place.hidePopover();
-  place.showPopover();
   while (place.children.length > MOST) place.firstElementChild?.remove();
+  lift();
   wait();
   return away;
 }

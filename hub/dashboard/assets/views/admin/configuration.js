@@ -42,14 +42,17 @@ function card([name, title, text, example], set, refresh) {
 
 /** @param {HTMLElement} panel */
 export function mountConfiguration(panel) {
+  let over = false; // the panel is another tab's then
   const refresh = async () => {
     try {
       const config = await get("/admin/config");
+      if (over) return;
       fill(panel, h("div.configuration", null, sections().map((one) => card(one, config[one[0]], () => void refresh()))));
     } catch (error) {
-      fill(panel, nothing(t("The configuration can't be read"), /** @type {Error} */ (error).message, h("button", { type: "button", onclick: () => void refresh() }, t("Try again"))));
+      if (!over) fill(panel, nothing(t("The configuration can't be read"), /** @type {Error} */ (error).message, h("button", { type: "button", onclick: () => void refresh() }, t("Try again"))));
     }
   };
   fill(panel, loading());
   void refresh();
+  return () => { over = true; };
 }
