@@ -33,6 +33,8 @@ from schemas.market import ist_text
 MAX_SYMBOLS = 500
 """The most symbols that one request may ask prices of."""
 MAX_BARS = 5000
+MAX_LINED = 1000
+"""The most candles of a chart with indicators: what is computed and written of more would hold up everybody's prices."""
 """The most candles that one chart holds."""
 OLD_S: Seconds = 60.0
 """A price that nobody wanted until now may be so old before a newer one is waited for."""
@@ -226,8 +228,8 @@ class MarketApi:
         """Candles of one instrument, and indicators over them.
 
         Oldest first, the forming one last with `closed: false`: the last `days` days that have candles, the last
-        `limit` of these, before `to`. Without any of them it is one day. Candles before those shown are counted in
-        `indicators` too.
+        `limit` of these, before `to`. Without any of them it is one day. With `indicators` they are at most 1,000;
+        candles before those shown are counted too.
         """
         wanted = parse_all(query.indicators or "", most=MAX_LINES)
         channel = self._channel(f"candles:{query.tf}", call.path("symbol"), query.exchange)
@@ -236,6 +238,8 @@ class MarketApi:
         if days is not None:
             limit = min(limit, days * _DAY_MS // LENGTHS_MS.get(query.tf, _DAY_MS))
         to_s = None if query.to is None else moment_of(query.to, "?to")
+        if wanted:
+            limit = min(limit, MAX_LINED)
         before = history_for(wanted.values()) if wanted else 0
         bars = await self._candles.newest(call.caller, channel, limit + before, to_s)
         if not bars:

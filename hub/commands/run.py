@@ -2,14 +2,23 @@
 
 import argparse
 import asyncio
+import logging
+import os
+import sys
 
 import uvloop
 
 from hub.commands.greeting import greeting
 from hub.process import Process, faults_of
 from hub.terminal import say
+from schemas.durations import Seconds
 from schemas.errors import SettingsError
 from schemas.settings import Settings
+
+log = logging.getLogger("tickhub.hub.run")
+
+LEFT_S: Seconds = 2.0
+"""How long what is left running has to end, first by itself and then cancelled."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +33,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
     async def process() -> int:
         process = Process(settings, options.roles)
-        return await process.run(ready=lambda: greet(process))
+        code = await process.run(ready=lambda: greet(process))
+        await let_go(code)
+        return code
 
     def greet(process: Process) -> None:
         for line in greeting(settings, options.roles, process.away):
@@ -32,3 +43,23 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(process())
+
+
+async def let_go(code: int) -> None:
+    """End what is still running, or the process where something can't be ended.
+
+    A driver whose connection was cut while it wrote closes it in a task of its own, and may wait for a thread that has
+    ended already; `asyncio.Runner` would wait with it for ever.
+    """
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=LEFT_S)
+    for task in left:
+        task.cancel()
+    if left:
+        _, left = await asyncio.wait(left, timeout=LEFT_S)
+    if left:
+        log.warning("process.tasks_left", extra={"tasks": sorted(task.get_name() for task in left)})
+        logging.shutdown()
+        sys.stdout.flush()
+        os._exit(code)
