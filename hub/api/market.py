@@ -33,9 +33,9 @@ from schemas.market import ist_text
 MAX_SYMBOLS = 500
 """The most symbols that one request may ask prices of."""
 MAX_BARS = 5000
-MAX_LINED = 1000
-"""The most candles of a chart with indicators: what is computed and written of more would hold up everybody's prices."""
 """The most candles that one chart holds."""
+MAX_LINED = 1000
+"""The most of one with indicators: computing and writing more would hold up everybody's prices."""
 OLD_S: Seconds = 60.0
 """A price that nobody wanted until now may be so old before a newer one is waited for."""
 MAX_LINES = 10
