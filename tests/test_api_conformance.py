@@ -24,7 +24,7 @@ CHECKS = (
 DISRUPTIVE = ("postAuthLogout", "postAdminConfigUpdate")
 """What spoils a run for all others: the token that it goes by ends, or the rate limits become low. Each has its own."""
 
-TREES = ("postAlerts", "putAlertsById", "postAlertsPreview")
+TREES = ("postAlerts", "putAlertsById", "postAlertsPreview", "postAlertsBacktest")
 """Bodies that may hold a condition as a tree, which schemathesis makes for minutes each; `tests/hub/test_bad_input.py`
 makes thousands of them."""
 
