@@ -46,7 +46,7 @@ async def test_the_watchlist_shows_prices_that_move_and_the_address_says_what_is
     price = row(page, "NSE:NIFTY 50").locator(".number").first
     await expect(price).to_have_text(re.compile(r"^[0-9,]+\.[0-9]{2}"))
     await expect(price).not_to_have_text(await price.inner_text())
-    await expect(page).to_have_url(re.compile(r"#/markets/NSE:NIFTY%2050\?tf=1m$"))
+    await expect(page).to_have_url(re.compile(r"#/markets/NSE:NIFTY%2050\?tf=5m$"))
     await expect(page.locator(".symbol-header .last")).to_have_text(re.compile(r"^[0-9,]+\.[0-9]{2}"))
     await expect(page).to_have_title("NIFTY 50 · tickhub")
 

@@ -12,9 +12,9 @@ import { keep, kept } from "./storage.js";
 const LOCK = "tickhub.refresh";
 const CARRIED = "tickhub.refresh";
 /** For how long the lock is kept after an answer, until the tabs that wait for it have heard of it. */
-const HEARD_MS = 100;
+const HEARD_MS = 500;
 /** For how long an answer may still come to a page that was left while it waited. */
-const UNDER_WAY_MS = 2000;
+const UNDER_WAY_MS = 5000;
 
 /** @type {boolean | undefined} */
 let cookies;
