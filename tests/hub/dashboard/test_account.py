@@ -240,8 +240,10 @@ async def test_a_push_message_is_shown_and_leads_to_its_alert(asha: Person) -> N
         "acknowledge": "http://localhost/api/v1/acknowledge/x",
     }
     message = {"origin": await asha.page.evaluate("origin"), "registrationId": await known}
-    await devtools.send("ServiceWorker.deliverPushMessage", message | {"data": json.dumps(payload)})
-    seen = await asha.page.evaluate(FIRST_NOTIFICATION)
+    seen = None
+    for _ in range(3):  # a worker that is about to begin may be given it too early
+        await devtools.send("ServiceWorker.deliverPushMessage", message | {"data": json.dumps(payload)})
+        seen = seen or await asha.page.evaluate(FIRST_NOTIFICATION)
     assert seen == {
         "title": "RELIANCE",
         "body": "crosses above 2500",
@@ -283,6 +285,8 @@ async def test_without_an_account_it_says_what_one_gives(open_page: OpenPage) ->
 @pytest.mark.parametrize("shade", ["light", "dark"])
 async def test_every_tab_is_accessible(asha: Person, shade: Any) -> None:
     await asha.page.emulate_media(color_scheme=shade)
+    ground = {"light": "rgb(243, 245, 248)", "dark": "rgb(10, 13, 19)"}[shade]
+    await expect(asha.page.locator("html")).to_have_css("background-color", ground)
     for width in (1440, PHONE["width"]):
         await asha.page.set_viewport_size({"width": width, "height": 844})
         for tab in TABS:
