@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from notifiers.errors import OutcomeUnknown, Refused
@@ -48,7 +48,9 @@ async def time_passes(engine: AsyncEngine, seconds: float) -> None:
     """As far as the deliveries can tell: all their times are so much longer ago."""
     names = ("due_at_ms", "expires_at_ms", "lease_until_ms", "sent_at_ms")
     earlier = {name: deliveries.c[name] - round(seconds * 1000) for name in names}
+    in_order = select(deliveries.c.id).order_by(deliveries.c.id).with_for_update()
     async with engine.begin() as connection:
+        await connection.execute(in_order)  # as the workers lock, so that nobody waits in a ring
         await connection.execute(update(deliveries).values(earlier))
 
 
