@@ -5,7 +5,7 @@ The alert is one that was made at the close of the day before.
 
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import merge
 from operator import attrgetter
 
@@ -60,14 +60,23 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """Indicators that never had a value: too few candles are stored, or they count volumes that there aren't."""
 
 
-def tried(asked: Asked, hours: FeedHours) -> Tried:
-    """Run it; for a thread, as a minute takes 20 µs, and 100 µs more for each kind of candle that is looked at."""
+class Abandoned(Exception):
+    """Nobody waits for what is being tried any more."""
+
+
+def tried(asked: Asked, hours: FeedHours, is_abandoned: Callable[[], bool] = lambda: False) -> Tried:
+    """Run it; for a thread, as a minute takes 20 µs, and 100 µs more for each kind of candle that is looked at.
+
+    Raises Abandoned within a millisecond or so of `is_abandoned`, as nothing else ends a thread.
+    """
     run = Backtest({0: (_rule(asked), asked.condition.text)}, hours=hours, history=asked.history, grace_ms=0)
     told = _Told()
     last_ms = 0
     for tick in merge(*map(ticks_of, asked.minutes.values()), key=attrgetter("time_ms")):
         told.take(run.take(tick))
         if not run.ticks % TICKS_IN_A_ROW:
+            if is_abandoned():
+                raise Abandoned
             time.sleep(PAUSE_S)
         last_ms = tick.time_ms
     told.take(run.end(max(last_ms + 1, asked.now_ms - _UNSEEN_MS)))

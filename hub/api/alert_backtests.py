@@ -1,6 +1,7 @@
 """`POST /api/v1/alerts/backtest`: what an alert would have fired over the days whose candles are stored."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -100,8 +101,16 @@ class AlertBacktests:
         watched = await self._market.watch(call.caller, channel, read)
         async with self._turn(call.caller.user):
             asked = await self._asked(channel, read, options, days=body.days, delay_s=watched.delay_s)
-            found = await asyncio.to_thread(tried, asked, self._hours_of())
+            found = await self._tried(asked)
         return _view(asked, found, body.days, call.language)
+
+    async def _tried(self, asked: Asked) -> Tried:
+        """What comes of it. A process that ends doesn't wait for the thread."""
+        abandoned = threading.Event()
+        try:
+            return await asyncio.to_thread(tried, asked, self._hours_of(), abandoned.is_set)
+        finally:
+            abandoned.set()
 
     @asynccontextmanager
     async def _turn(self, user: str) -> AsyncIterator[None]:

@@ -7,7 +7,7 @@ import pytest
 from feeds.candles.bars import Bar
 from hub.alerting.indicators import CatalogueReader
 from hub.alerting.minutes import Minutes
-from hub.alerting.trial import MAX_FIRED, Asked, Tried, lacking, tried
+from hub.alerting.trial import MAX_FIRED, TICKS_IN_A_ROW, Abandoned, Asked, Tried, lacking, tried
 from notifiers.conditions.checking import Instrument, SourceKey, check_text
 from notifiers.conditions.options import Frequency, Options
 from tests.hub.alerting.stored import FRIDAY, THURSDAY, at, bar, clock, hours, minutes, walk
@@ -54,6 +54,20 @@ def test_what_opens_beyond_a_level_has_crossed_it_over_night() -> None:
     day = minutes(FRIDAY, 103, 104)
     assert times(tried(asked("price crosses above 100", day, before=before), hours())) == ["09:15:00"]
     assert times(tried(asked("price crosses above 100", day), hours())) == []
+
+
+def test_what_nobody_waits_for_ends_at_the_next_pause() -> None:
+    times_asked = 0
+
+    def is_abandoned() -> bool:
+        nonlocal times_asked
+        times_asked += 1
+        return times_asked == 2
+
+    day = minutes(FRIDAY, *[98] * 3 * TICKS_IN_A_ROW)
+    with pytest.raises(Abandoned):
+        tried(asked("price crosses above 100", day), hours(), is_abandoned)
+    assert times_asked == 2
 
 
 def test_an_alert_that_fires_once_fires_once() -> None:

@@ -1,12 +1,14 @@
 """Backtests over HTTP see what their caller may see, one at a time, and say what they could not try."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from hub.alerting.trial import Abandoned, Tried, tried
 from hub.api import alert_backtests
 from tests.hub.alerting.stored import at, bar, minutes, walk
 from tests.hub.api.alerting import Answer, Office, alerting
@@ -158,6 +160,25 @@ async def test_one_runs_and_one_waits_and_more_are_refused(office: Office) -> No
         ravis = asyncio.create_task(ask(office, who="ravi"), name="asking.ravi")
     assert {(await one).status for one in (*waiting, ravis)} == {200}
     assert (await ask(office)).status == 200
+
+
+async def test_a_request_that_is_cancelled_ends_its_thread(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def watched(*given: Any) -> Tried:
+        begun.set()
+        try:
+            return tried(*given)
+        except Abandoned:
+            ended.set()
+            raise
+
+    monkeypatch.setattr(alert_backtests, "tried", watched)
+    await office.store(*minutes(MONDAY, *[99] * 300))
+    asking = asyncio.create_task(ask(office), name="asking")
+    assert await asyncio.to_thread(begun.wait, 10)
+    asking.cancel()
+    assert await asyncio.to_thread(ended.wait, 10)
 
 
 async def test_a_preview_tells_the_levels_too(office: Office) -> None:
