@@ -297,6 +297,7 @@ class Web:
         """What a dashboard begins with."""
         settings = self._settings
         return {
+            "now": int(time.time() * 1000),
             "token": self._demo_token(request),
             "symbols": [f"{exchange}:{symbol}" for exchange, symbol in self._shown()],
             "sign_in_with": settings.oidc_name if settings.oidc_issuer else None,

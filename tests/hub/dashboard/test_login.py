@@ -14,6 +14,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from tests.auth.oidc_issuer import CLIENT_ID, CLIENT_SECRET, OidcIssuer
+from tests.auth.test_push_subscriptions import AUTH, ENDPOINT, P256DH
 from tests.hub.dashboard.conftest import ARGUMENTS, PHONE, OpenPage
 from tests.hub.live import HubProcess, request, token
 
@@ -153,8 +154,8 @@ async def test_a_page_left_while_it_renews_loses_no_login(open_page: OpenPage, h
     page = await open_page("#/login")
     await log_in(page, await asyncio.to_thread(account_of, hub_process))
     await is_in(page)
+    await page.add_init_script("sessionStorage.clear()")  # no page finds a token that it could go on with
     for _ in range(3):
-        await page.evaluate("sessionStorage.clear()")
         async with page.expect_request(f"**{REFRESH}"):
             await page.reload(wait_until="commit")
     await page.reload()
@@ -306,3 +307,53 @@ async def _agree(route: Route, issuer: OidcIssuer, hub: HubProcess) -> None:
     answer = await route.fetch(max_redirects=0)
     back = f"{hub.url}{issuer.callback(answer.headers['location'])}"
     await route.fulfill(response=answer, headers=answer.headers | {"location": back})
+
+
+AHEAD = "const browsers = Date.now; Date.now = () => browsers() + 2 * 3600_000;"
+
+
+async def test_a_browser_whose_clock_is_wrong_renews_no_more_than_others(
+    open_page: OpenPage, hub_process: HubProcess
+) -> None:
+    page = await open_page(None)
+    await page.context.add_init_script(AHEAD)
+    refreshed: list[str] = []
+    page.on("request", lambda request: refreshed.append(request.url) if REFRESH in request.url else None)
+    await page.goto("/#/login")
+    await log_in(page, await asyncio.to_thread(account_of, hub_process))
+    await is_in(page)
+    for view in ("account", "alerts", "markets"):
+        await page.goto(f"/#/{view}")
+        await expect(page.get_by_role("heading").first).to_be_visible()
+    assert refreshed == []
+
+
+SUBSCRIBED = """
+  window.pushEnded = 0;
+  const unsubscribe = async () => { window.pushEnded += 1; return true; };
+  const getSubscription = async () => ({ endpoint: "ENDPOINT", unsubscribe });
+  navigator.serviceWorker.getRegistration = async () => ({ pushManager: { getSubscription } });
+""".replace("ENDPOINT", ENDPOINT)
+SUBSCRIBE = """async (body) => {
+  const { src } = document.querySelector("script[type=module]");
+  const { post } = await import(src.replace("app.js", "core/http.js"));
+  await post("/users/push-subscriptions", body);
+}"""
+
+
+async def test_who_logs_out_leaves_no_push_messages_to_the_next_at_this_browser(
+    open_page: OpenPage, hub_process: HubProcess
+) -> None:
+    """With a browser's subscription that is made up, as no push service can be asked."""
+    page = await open_page(None)
+    await page.context.add_init_script(SUBSCRIBED)
+    await page.goto("/#/login")
+    await log_in(page, await asyncio.to_thread(account_of, hub_process))
+    await is_in(page)
+    await page.evaluate(SUBSCRIBE, {"endpoint": ENDPOINT, "keys": {"p256dh": P256DH, "auth": AUTH}})
+    async with page.expect_request(lambda one: one.method == "DELETE") as removing:
+        await log_out(page)
+    answer = await (await removing.value).response()
+    assert answer is not None
+    assert answer.status == 200
+    await page.wait_for_function("window.pushEnded === 1")

@@ -12,6 +12,7 @@ ENVIRON = {"SIMULATOR_HOURS": "clock"}
 
 async def test_the_clock_counts_down_to_the_next_change_without_asking_again(page: Page) -> None:
     """Whatever the hour is: the state, and how long it still lasts."""
+    await page.locator("#connection[data-state=live]").wait_for()  # of the page that is left, nothing is counted
     sent: list[str] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(str(frame))))
     await page.reload()

@@ -1,6 +1,7 @@
 // Numbers as they are written in India, and times as the exchanges' clocks show them.
 
 import { spoken } from "./i18n.js";
+import { now as serverNow } from "./server-clock.js";
 
 const ZONE = "Asia/Kolkata";
 /** @type {Map<string, any>} */
@@ -67,7 +68,7 @@ export const day = (moment) => formatter("day", (locale) => new Intl.DateTimeFor
 export const moment = (moment) => formatter("moment", (locale) => new Intl.DateTimeFormat(locale, { timeZone: ZONE, day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" })).format(new Date(moment));
 
 /** "3 minutes ago". @param {Moment} moment @param {number} [now] */
-export function ago(moment, now = Date.now()) {
+export function ago(moment, now = serverNow()) {
   const relative = formatter("ago", (locale) => new Intl.RelativeTimeFormat(locale, { numeric: "auto" }));
   const seconds = Math.round((new Date(moment).getTime() - now) / 1000);
   for (const [unit, length] of /** @type {[Intl.RelativeTimeFormatUnit, number][]} */ ([["day", 86_400], ["hour", 3600], ["minute", 60]])) {

@@ -2,6 +2,7 @@
 
 import { connect } from "../tickhub.js";
 import { observable } from "./observable.js";
+import { heard } from "./server-clock.js";
 import { session } from "./session.js";
 
 /** @typedef {{ state: "connecting" | "live" | "waiting" | "offline" | "closed", attempt?: number, retryAt?: number | null, code?: number | null, reason?: string }} Connection */
@@ -25,6 +26,7 @@ export const live = {
     this.hub = connect(url.href, { token: () => (session.current.value.user === user ? session.token() : null), share: kind === "account" ? `account ${user}` : false });
     const opened = this.hub;
     opened.on("entitled", ({ plan, role }) => session.entitle(/** @type {any} */ (plan), /** @type {any} */ (role)));
+    for (const name of /** @type {const} */ (["welcome", "heartbeat"])) opened.on(name, ({ time }) => { if (time) heard(time * 1000); });
     opened.on("state", (/** @type {Connection} */ state) => {
       if (opened !== this.hub) return;
       connection.set({ ...state });

@@ -4,6 +4,7 @@ import { boot } from "./boot.js";
 import { claims, ended } from "./claims.js";
 import { ApiError, bare, get } from "./http.js";
 import { observable } from "./observable.js";
+import { endPush } from "./push-subscription.js";
 import { go } from "./router.js";
 import { drop, hold, mayGoOn, refreshed, takesCookie } from "./refreshing.js";
 
@@ -251,6 +252,7 @@ export const session = {
     const { kind, user } = current.value;
     leaving = true;
     try {
+      if (kind === "account") await endPush(token).catch(() => null);
       if (kind === "account") await bare("POST", "/auth/logout", { token, body: everywhere ? { everywhere } : {} });
     } finally {
       leaving = false;

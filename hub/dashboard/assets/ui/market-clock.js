@@ -5,6 +5,7 @@ import { h, write } from "../core/dom.js";
 import { countdown, day, hour } from "../core/format.js";
 import { t } from "../core/i18n.js";
 import { live } from "../core/live.js";
+import { now } from "../core/server-clock.js";
 import { popover } from "./popover.js";
 
 /** @typedef {{ state: string, until?: string, phase?: string, provisional?: boolean }} Session */
@@ -37,8 +38,6 @@ export const makeMarketClock = () => new MarketClock();
 class MarketClock {
   /** @type {Record<string, Session>} */
   #sessions = {};
-  /** How far the server's clock is ahead of ours, in milliseconds. */
-  #ahead = 0;
   #text = h("span");
   #time = h("span.time");
   #button = h("button.pill.clock", { type: "button", hidden: true }, h("i.dot"), this.#text, this.#time);
@@ -46,10 +45,9 @@ class MarketClock {
   element = h("span.state-place", null, this.#button, this.#popover.panel);
 
   constructor() {
-    const set = (/** @type {any} */ message) => { if (message.time) this.#ahead = message.time * 1000 - Date.now(); };
     const subscription = live.hub?.subscribe("status:market", (data) => this.#hear(data));
     const timer = setInterval(() => this.#tick(), 1000);
-    this.ends = [live.hub?.on("welcome", set), live.hub?.on("heartbeat", set), () => subscription?.unsubscribe(), () => clearInterval(timer)];
+    this.ends = [() => subscription?.unsubscribe(), () => clearInterval(timer)];
   }
 
   /** @param {any} data */
@@ -60,7 +58,7 @@ class MarketClock {
   }
 
   /** Seconds until a session changes; null where that is not known. @param {Session} session */
-  #left = ({ until }) => (until ? Math.max(0, (new Date(until).getTime() - Date.now() - this.#ahead) / 1000) : null);
+  #left = ({ until }) => (until ? Math.max(0, (new Date(until).getTime() - now()) / 1000) : null);
 
   #tick() {
     const name = FIRST.find((one) => one in this.#sessions) ?? Object.keys(this.#sessions)[0];
@@ -77,11 +75,11 @@ class MarketClock {
     refreshTimes(this.#popover.panel, this.#sessions, this.#left);
   }
 
-  end() { for (const end of this.ends) end?.(); }
+  end() { for (const end of this.ends) end(); }
 }
 
 /** 15:30, and the day where it is another one. @param {string} moment */
-const when = (moment) => (day(moment) === day(Date.now()) ? hour(moment) : `${day(moment)}, ${hour(moment)}`);
+const when = (moment) => (day(moment) === day(now()) ? hour(moment) : `${day(moment)}, ${hour(moment)}`);
 
 /** @param {Record<string, Session>} sessions @param {(session: Session) => number | null} left */
 function table(sessions, left) {

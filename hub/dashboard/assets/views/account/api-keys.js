@@ -5,6 +5,7 @@ import { ago, day } from "../../core/format.js";
 import { post, remove } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
+import { now } from "../../core/server-clock.js";
 import { session } from "../../core/session.js";
 import { checkbox, field, input, nothing, select, worker } from "../../ui/controls.js";
 import { confirmed, openDialog } from "../../ui/dialog.js";
@@ -50,7 +51,7 @@ function list(items, total, fresh) {
 
 /** @param {Key} one @param {() => void} fresh */
 function row(one, fresh) {
-  const over = one.expires_at !== null && Date.parse(one.expires_at) < Date.now();
+  const over = one.expires_at !== null && Date.parse(one.expires_at) < now();
   const until = one.expires_at === null ? t("without end") : over ? t("ended on {day}", { day: day(one.expires_at) }) : t("until {day}", { day: day(one.expires_at) });
   return h("li", null,
     h("span.badge", null, icon("key")),
@@ -90,7 +91,7 @@ function newKey(close, fresh) {
       const chosen = boxes.filter(({ box }) => box.checked).map(({ box }) => box.value);
       if (!chosen.length) return scopes.fail(t("Choose one at least."));
       const days = Number(value(ends));
-      const made = await post(KEYS, { name: text(name), scopes: chosen, expires_at: days ? Math.floor(Date.now() / 1000) + days * DAY_S : null });
+      const made = await post(KEYS, { name: text(name), scopes: chosen, expires_at: days ? Math.floor(now() / 1000) + days * DAY_S : null });
       fresh();
       whole.replaceWith(shownOnce(made, close));
     },

@@ -5,37 +5,29 @@ import { day } from "../../core/format.js";
 import { get, post, remove } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
+import { PUSH_SUBSCRIPTIONS, hasPush, pushSubscription } from "../../core/push-subscription.js";
 import { nothing, worker } from "../../ui/controls.js";
 import { complain, notify } from "../../ui/notices.js";
 import { deviceOf, isHandheld } from "./devices.js";
 import { card, loaded } from "./parts.js";
 
-const LIST = "/users/push-subscriptions";
-const supported = () => "serviceWorker" in navigator && "PushManager" in window && "Notification" in window;
 
 /** @param {import("./parts.js").Reading} read */
 export function pushCard(read) {
   return card(
     { title: t("Push messages"), hint: t("They come while no page is open. What they say is encrypted for this browser; its maker's push service carries it.") },
-    loaded(() => Promise.all([read.get(LIST), subscription()]), ([{ items }, mine], again) => {
-      const fresh = () => { read.forget(LIST); again(); };
+    loaded(() => Promise.all([read.get(PUSH_SUBSCRIPTIONS), pushSubscription()]), ([{ items }, mine], again) => {
+      const fresh = () => { read.forget(PUSH_SUBSCRIPTIONS); again(); };
       const here = mine && items.some((/** @type {any} */ { endpoint }) => endpoint === mine.endpoint);
       return [items.length ? h("ul.devices", null, items.map((/** @type {any} */ one) => row(one, one.endpoint === mine?.endpoint, fresh))) : null, thisBrowser(Boolean(here), items.length === 0, fresh)];
     }),
   );
 }
 
-/** This browser's, if it has one. @returns {Promise<PushSubscription | null>} */
-async function subscription() {
-  if (!supported()) return null;
-  const worker = await navigator.serviceWorker.getRegistration("/");
-  return (await worker?.pushManager.getSubscription()) ?? null;
-}
-
 /** @param {boolean} here @param {boolean} alone @param {() => void} fresh */
 function thisBrowser(here, alone, fresh) {
   if (here) return null;
-  if (!supported()) {
+  if (!hasPush()) {
     const why = isSecureContext ? t("This browser has no push messages. On an iPhone, add the page to the home screen first.") : t("Browsers allow push messages on https pages only, and on this machine itself.");
     return alone ? nothing(t("Not in this browser"), why) : h("p.hint", null, why);
   }
@@ -56,7 +48,7 @@ async function subscribe(fresh) {
     const { public_key: key } = await get("/users/push-key");
     await forgetOther(pushManager, key);
     const made = await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey: key });
-    await post(LIST, made.toJSON());
+    await post(PUSH_SUBSCRIPTIONS, made.toJSON());
     notify({ kind: "good", title: t("This browser gets push messages now") });
   } catch (error) {
     complain(t("Push messages could not be enabled"), inWords(error));
@@ -90,8 +82,8 @@ function row(one, here, fresh) {
 /** @param {any} one @param {boolean} here @param {() => void} fresh */
 async function unsubscribe(one, here, fresh) {
   try {
-    await remove(LIST, { endpoint: one.endpoint });
-    if (here) await (await subscription())?.unsubscribe();
+    await remove(PUSH_SUBSCRIPTIONS, { endpoint: one.endpoint });
+    if (here) await (await pushSubscription())?.unsubscribe();
   } catch (error) { complain(t("It was not removed"), error); }
   fresh();
 }

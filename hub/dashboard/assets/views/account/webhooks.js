@@ -5,6 +5,7 @@ import { ago, day, moment } from "../../core/format.js";
 import { post, put, remove } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
+import { now } from "../../core/server-clock.js";
 import { field, input, menu, nothing, worker } from "../../ui/controls.js";
 import { confirmed, openDialog } from "../../ui/dialog.js";
 import { complain, notify } from "../../ui/notices.js";
@@ -71,7 +72,7 @@ async function test(one, answer) {
   try {
     const { delivered, status, reason } = await post(`${HOOKS}/${one.id}/test`);
     const why = { unreachable: t("it can't be reached"), private_address: t("its address is a private one"), no_answer: t("it didn't answer in time") }[/** @type {string} */ (reason ?? "")];
-    answer.textContent = delivered ? t("Taken, with status {status}, {when}", { status, when: ago(Date.now()) }) : t("Not taken: {why}", { why: why ?? t("it answered {status}", { status: status ?? "?" }) });
+    answer.textContent = delivered ? t("Taken, with status {status}, {when}", { status, when: ago(now()) }) : t("Not taken: {why}", { why: why ?? t("it answered {status}", { status: status ?? "?" }) });
     answer.className = delivered ? "hint up" : "hint down";
   } catch (error) {
     answer.textContent = story(one);

@@ -3,6 +3,7 @@
 import { t } from "../../core/i18n.js";
 import { live } from "../../core/live.js";
 import { go, href, route } from "../../core/router.js";
+import { now } from "../../core/server-clock.js";
 import { keep, kept } from "../../core/storage.js";
 import { notify } from "../../ui/notices.js";
 import { chime, wantsNotices } from "./sound.js";
@@ -21,7 +22,7 @@ function isNew(event) {
   if (told.has(key)) return false;
   told.add(key);
   if (told.size > REMEMBERED) told.delete(/** @type {string} */ (told.values().next().value));
-  return !event.time || Date.now() - new Date(event.time).getTime() < FRESH_MS;
+  return !event.time || now() - new Date(event.time).getTime() < FRESH_MS;
 }
 
 /** One tab is enough for what all of them would do at the same time: who takes it first does it. @param {any} event @param {() => void} run */
