@@ -3,7 +3,7 @@
     GET  login     remembers the sign-in in a sealed cookie and sends the browser to the issuer
     GET  callback  where the issuer sends it back: finds, links or makes the account, and sends it on to a page of this
                    host with `#login=<code>`, which no server and no log along the way sees
-    POST exchange  the page gives the code and gets what a login gives
+    POST exchange  the page gives the code and gets what a login gives, or the error that ended the sign-in
 
 The code is good once, for a minute, and only in the browser that began: it is bound to a second cookie, so that nobody
 can be logged in to somebody else's account by a link.
@@ -29,7 +29,8 @@ from auth.sealing import Sealer, Unsealable
 from hub.api.account_views import LoggedIn, SecondFactorWanted
 from hub.http.endpoint import Access, Call, Endpoint, Reply
 from schemas.durations import Seconds
-from schemas.errors import CommandError, ErrorCode, SettingsError
+from schemas.errors import CommandError, ErrorCode, SettingsError, Unavailable
+from schemas.phrases import Phrase
 from schemas.settings import Settings
 
 PATH = "/api/v1/auth/oidc"
@@ -90,11 +91,18 @@ class _Started(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
 
 
+class _Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nobody came in, as a CommandError says it: an answer to a navigation would be read by nobody's script."""
+
+    code: ErrorCode
+    said: Phrase
+
+
 class _Code(msgspec.Struct, frozen=True, kw_only=True):
-    """What a login code holds; `browser` is what the second cookie says."""
+    """What a login code holds: an account's id, or why there is none. `browser` is what the second cookie says."""
 
     id: str
-    account: str
+    came: str | _Refusal
     browser: str
     expires_at: int
 
@@ -137,7 +145,7 @@ class OidcApi:
         return [
             Endpoint("GET", "/auth/oidc", self.describe, access=public),
             Endpoint("GET", "/auth/oidc/login", self.login, access=public, limit="login", errors=missing),
-            Endpoint("GET", "/auth/oidc/callback", self.callback, access=public, limit="login", errors=refused),
+            Endpoint("GET", "/auth/oidc/callback", self.callback, access=public, limit="login", errors=missing),
             Endpoint("POST", "/auth/oidc/exchange", self.exchange, access=public, limit="login", errors=refused),
         ]
 
@@ -160,11 +168,29 @@ class OidcApi:
         return response
 
     async def callback(self, call: Call, query: CallbackQuery) -> RedirectResponse:
-        """Take a browser back from where it signed in.
+        """Take a browser back from where it signed in, to its page here.
 
-        An account of the same mail address is linked where both sides have verified that address.
+        An account of the same mail address is linked where both sides have verified that address. What went wrong is
+        said by `POST auth/oidc/exchange`.
         """
-        issuer, started = self._configured(), self._started(call, query.state)
+        issuer = self._configured()
+        started: _Started | None = None
+        came: str | _Refusal
+        try:
+            started = self._started(call, query.state)
+            came = (await self._signed_in(call, query, issuer, started)).id
+        except (CommandError, Unavailable) as exc:
+            came = _refusal(exc)
+        browser = secrets.token_urlsafe(24)
+        return_to = "/" if started is None else started.return_to
+        response = RedirectResponse(f"{return_to}#login={self._code(came, browser)}", 303)
+        if started is not None:  # else one that is under way goes on, whatever link was followed meanwhile
+            self._forget(response, SIGN_IN_COOKIE)
+        self._remember(response, LOGIN_COOKIE, browser, LOGIN_S)
+        return response
+
+    async def _signed_in(self, call: Call, query: CallbackQuery, issuer: Issuer, started: _Started) -> Account:
+        """The account of whoever the issuer says it is."""
         if not await self._claim(f"oidc-state:{started.pending.state}", SIGN_IN_S):
             raise CommandError(ErrorCode.UNAUTHORIZED, "This sign-in has been used: please begin again")
         if query.error or not query.code:
@@ -172,12 +198,7 @@ class OidcApi:
         if query.iss and not await issuer.is_issuer(query.iss):
             raise CommandError(ErrorCode.UNAUTHORIZED, "The answer comes from another issuer")
         person = await issuer.finish(query.code, started.pending, self._callback)
-        account = await self._accounts.by_foreign(person.issuer, person.subject) or await self._welcome(call, person)
-        browser = secrets.token_urlsafe(24)
-        response = RedirectResponse(f"{started.return_to}#login={self._code(account, browser)}", 303)
-        self._forget(response, SIGN_IN_COOKIE)
-        self._remember(response, LOGIN_COOKIE, browser, LOGIN_S)
-        return response
+        return await self._accounts.by_foreign(person.issuer, person.subject) or await self._welcome(call, person)
 
     async def exchange(self, call: Call, body: ExchangeBody) -> Reply[LoggedIn | SecondFactorWanted]:
         """Log in with the code that the sign-in elsewhere gave.
@@ -194,7 +215,9 @@ class OidcApi:
             raise _code_refused()
         if not await self._claim(f"oidc-code:{code.id}", LOGIN_S):
             raise _code_refused()
-        account = await self._accounts.get(code.account)
+        if isinstance(code.came, _Refusal):
+            raise CommandError(code.came.code, code.came.said.text, **code.came.said.values)
+        account = await self._accounts.get(code.came)
         if account is None:
             raise _code_refused()
         return await self._enter(call, account, body.cookie)
@@ -239,10 +262,10 @@ class OidcApi:
             raise _not_begun()
         return started
 
-    def _code(self, account: Account, browser: str) -> str:
+    def _code(self, came: str | _Refusal, browser: str) -> str:
         code = _Code(
             id=secrets.token_hex(16),
-            account=account.id,
+            came=came,
             browser=browser,
             expires_at=int(self._wall()) + LOGIN_S,
         )
@@ -289,6 +312,11 @@ def _name_of(person: Person) -> str:
         return read_name(person.name)
     except CommandError:
         return ""
+
+
+def _refusal(exc: CommandError | Unavailable) -> _Refusal:
+    error = exc if isinstance(exc, CommandError) else exc.refusal
+    return _Refusal(code=error.code, said=msgspec.convert({"text": error.text, "values": error.values}, Phrase))
 
 
 def _same(left: str, right: str) -> bool:

@@ -116,6 +116,13 @@ async def test_the_page_may_have_the_refresh_token_in_a_cookie(house: House, cli
     assert house.cookies == [False, True]
 
 
+async def refusal(client: httpx2.AsyncClient, answer: httpx2.Response) -> tuple[int, str, str]:
+    """What the page that a sign-in without success leads to is told: status, code, text."""
+    told = await client.post(EXCHANGE, json={"code": login_code(answer)})
+    error = told.json()["error"]
+    return told.status_code, error["code"], error["message"]
+
+
 def code_of(answer: httpx2.Response) -> str:
     """The error's code."""
     return str(answer.json()["error"]["code"])
@@ -157,8 +164,10 @@ async def test_a_verified_account_of_the_same_address_is_linked(house: House, cl
 async def test_an_account_that_nobody_has_verified_is_not_linked(house: House, client: httpx2.AsyncClient) -> None:
     await house.accounts.create("asha@example.com", PASSWORD, "Somebody")
     answer = await house.back(client)
-    assert (answer.status_code, code_of(answer)) == (409, "CONFLICT")
-    assert "not verified" in answer.json()["error"]["message"]
+    assert answer.headers["location"].startswith("/app?tab=1#login=")
+    status, code, message = await refusal(client, answer)
+    assert (status, code) == (409, "CONFLICT")
+    assert "not verified" in message
     assert await house.accounts.by_foreign(house.server.url, "person-1") is None
 
 
@@ -170,8 +179,8 @@ async def test_an_address_that_the_issuer_hasn_t_verified_opens_no_account(
     if known:
         await house.accounts.create("asha@example.com", PASSWORD, "Asha", email_verified=True)
     house.server.claims = claims
-    answer = await house.back(client)
-    assert (answer.status_code, code_of(answer)) == (403, "PERMISSION_DENIED")
+    told = await refusal(client, await house.back(client))
+    assert told == (403, "PERMISSION_DENIED", "Acme ID has not verified your mail address")
     assert await house.accounts.by_foreign(house.server.url, "person-1") is None
     assert (await house.accounts.by_email("asha@example.com") is not None) is known
 
@@ -206,8 +215,10 @@ async def test_a_sign_in_ends_only_in_the_browser_that_began_it(house: House, cl
     begun = await client.get(START)
     back = house.server.callback(begun.headers["location"])
     async with browser(house.api.endpoints) as other:
-        assert code_of(await other.get(back)) == "UNAUTHORIZED"
-    assert code_of(await client.get(house.server.callback(begun.headers["location"], state="x"))) == "UNAUTHORIZED"
+        assert (await refusal(other, await other.get(back)))[1] == "UNAUTHORIZED"
+    lied = await client.get(house.server.callback(begun.headers["location"], state="x"))
+    assert lied.headers["location"].startswith("/#login=")
+    assert (await refusal(client, lied))[1] == "UNAUTHORIZED"
     assert login_code(await client.get(back))
 
 
@@ -217,7 +228,7 @@ async def test_a_state_is_good_once(house: House, client: httpx2.AsyncClient) ->
     assert login_code(await client.get(house.server.callback(begun.headers["location"])))
     client.cookies.update(cookies)
     answer = await client.get(house.server.callback(begun.headers["location"]), headers={"Cookie": _header(cookies)})
-    assert code_of(answer) == "UNAUTHORIZED"
+    assert "has been used" in (await refusal(client, answer))[2]
 
 
 def _header(cookies: dict[str, str]) -> str:
@@ -227,7 +238,8 @@ def _header(cookies: dict[str, str]) -> str:
 async def test_a_sign_in_has_its_time(house: House, client: httpx2.AsyncClient) -> None:
     begun = await client.get(START)
     house.clock.now += SIGN_IN_S
-    assert code_of(await client.get(house.server.callback(begun.headers["location"]))) == "UNAUTHORIZED"
+    late = await client.get(house.server.callback(begun.headers["location"]))
+    assert "took too long" in (await refusal(client, late))[2]
 
 
 @pytest.mark.parametrize("changed", [{"error": "access_denied"}, {"code": ""}, {"iss": "https://other.example"}])
@@ -235,19 +247,20 @@ async def test_a_sign_in_that_did_not_succeed_is_told(
     house: House, client: httpx2.AsyncClient, changed: dict[str, str]
 ) -> None:
     answer = await house.back(client, **changed)
-    assert (answer.status_code, code_of(answer)) == (401, "UNAUTHORIZED")
+    assert answer.headers["location"].startswith("/app?tab=1#login=")
+    assert (await refusal(client, answer))[:2] == (401, "UNAUTHORIZED")
+    assert code_of(await client.post(EXCHANGE, json={"code": login_code(answer)})) == "UNAUTHORIZED"
 
 
 async def test_an_issuer_that_lies_opens_nothing(house: House, client: httpx2.AsyncClient) -> None:
     house.server.claims = {"nonce": "other"}
-    assert code_of(await house.back(client)) == "UNAUTHORIZED"
+    assert (await refusal(client, await house.back(client)))[:2] == (401, "UNAUTHORIZED")
     assert house.recorded == []
 
 
 async def test_an_issuer_that_is_away_is_told_as_such(house: House, client: httpx2.AsyncClient) -> None:
     house.server.answers["/token"] = (500, b"")
-    answer = await house.back(client)
-    assert (answer.status_code, code_of(answer)) == (503, "NOT_AVAILABLE")
+    assert (await refusal(client, await house.back(client)))[:2] == (503, "NOT_AVAILABLE")
 
 
 async def test_a_login_code_is_good_once(house: House, client: httpx2.AsyncClient) -> None:

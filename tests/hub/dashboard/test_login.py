@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -290,6 +291,11 @@ async def test_somebody_signs_in_elsewhere_and_comes_back_to_where_they_were(bro
         await asyncio.to_thread(hub.start)
         try:
             page = await browser.new_page()
+            refuse = partial(_agree, issuer=issuer, hub=hub, error="access_denied")
+            await page.route(re.compile("/auth/oidc/login"), refuse, times=1)
+            await page.goto(f"{hub.url}/#/login?to=%23%2Faccount")
+            await page.get_by_role("link", name="Sign in with Acme ID").click()
+            await expect(page.locator(".farewell")).to_contain_text("was not completed there")
             await page.route(re.compile("/auth/oidc/login"), lambda route: _agree(route, issuer, hub))
             await page.goto(f"{hub.url}/#/login?to=%23%2Faccount")
             await page.get_by_role("link", name="Sign in with Acme ID").click()
@@ -302,10 +308,10 @@ async def test_somebody_signs_in_elsewhere_and_comes_back_to_where_they_were(bro
             await asyncio.to_thread(hub.close)
 
 
-async def _agree(route: Route, issuer: OidcIssuer, hub: HubProcess) -> None:
+async def _agree(route: Route, issuer: OidcIssuer, hub: HubProcess, **changed: str) -> None:
     """Sends the browser back at once, as if somebody had agreed at the issuer."""
     answer = await route.fetch(max_redirects=0)
-    back = f"{hub.url}{issuer.callback(answer.headers['location'])}"
+    back = f"{hub.url}{issuer.callback(answer.headers['location'], **changed)}"
     await route.fulfill(response=answer, headers=answer.headers | {"location": back})
 
 
