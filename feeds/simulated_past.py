@@ -7,7 +7,8 @@ fine enough for them. The same factor moves all of them, as it does in `feeds.si
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from math import exp, sqrt
 from random import Random
@@ -18,8 +19,9 @@ import msgspec
 from feeds.candles.bars import LENGTHS_MS, MINUTE_MS, Bar
 from feeds.candles.history import CandleHistory
 from feeds.instruments import SIMULATED, Instrument, Kind, SimulatedInstrument
+from feeds.interest import Place
 from feeds.market_hours.sessions import day_start_ms, ist_day
-from feeds.simulator import Simulator
+from feeds.simulator import Simulator, Stand
 from schemas.errors import Unavailable
 from schemas.market import PRICE_SCALE
 
@@ -55,18 +57,11 @@ async def begin(simulator: Simulator, history: CandleHistory, now_ms: int, *, ra
     ended before it was through, the next start draws the past anew. Without the database the market begins at its own
     prices, without a past.
     """
-    newest: dict[tuple[str, str], Bar] = {}
-
-    def take(bars: list[Bar]) -> None:
-        for bar in bars:
-            place = bar.exchange, bar.symbol
-            if place not in newest or bar.end_ms >= newest[place].end_ms:
-                newest[place] = bar
-
+    known: list[Bar] = []
     try:
-        await history.recent(now_ms, take)
-        if newest:
-            simulator.begin_at({place: bar.close for place, bar in newest.items()})
+        await history.recent(now_ms, known.extend)
+        if known:
+            simulator.begin_at(stands(known))
             if await _is_whole(history, now_ms):
                 return
         rows = simulator.rows[: len(SIMULATED)]
@@ -75,6 +70,7 @@ async def begin(simulator: Simulator, history: CandleHistory, now_ms: int, *, ra
         await history.flush()
         older = [bar for bar in bars if not _is_recent(bar, now_ms)]
         history.offer(sorted(older, key=lambda bar: _LOOKED_AT.index(bar.timeframe)))
+        simulator.begin_at(stands([*known, *(bar for bar in bars if bar.end_ms > now_ms - 2 * _DAY_MS)]))
         log.info("simulator.past", extra={"bars": len(bars)})
     except Unavailable as exc:
         log.warning("simulator.no_past", extra={"why": exc.why})
@@ -95,6 +91,42 @@ async def _whole_past(rows: Sequence[SimulatedInstrument], now_ms: int, random: 
         bars += past(row, grid, random)
         await asyncio.sleep(0)
     return bars
+
+
+def stands(bars: Iterable[Bar]) -> dict[Place, Stand]:
+    """How each instrument stands after its bars, whichever timeframes there are of its last day and the one before."""
+    found: defaultdict[Place, list[Bar]] = defaultdict(list)
+    for bar in bars:
+        found[bar.exchange, bar.symbol].append(bar)
+    return {place: _stand(own) for place, own in found.items()}
+
+
+def _stand(bars: Sequence[Bar]) -> Stand:
+    last = max(bars, key=lambda bar: bar.end_ms)
+    begins_ms = day_start_ms(ist_day(last.start_ms))
+    before = max((bar for bar in bars if bar.end_ms <= begins_ms), key=lambda bar: bar.end_ms, default=None)
+    today = [*_one_after_another(bar for bar in bars if bar.start_ms >= begins_ms)]
+    weight = sum(bar.volume or 0 for bar in today)
+    turnover = sum((bar.high + bar.low + bar.close) // 3 * (bar.volume or 0) for bar in today)
+    return Stand(
+        day=ist_day(last.start_ms),
+        price=last.close,
+        previous_close=today[0].open if before is None else before.close,
+        open=today[0].open,
+        high=max(bar.high for bar in today),
+        low=min(bar.low for bar in today),
+        average_price=turnover // weight if weight else last.close,
+        volume=max(bar.day_volume or 0 for bar in today),
+    )
+
+
+def _one_after_another(bars: Iterable[Bar]) -> Iterator[Bar]:
+    """As few of the bars as hold all the time that they cover, in order."""
+    covered_ms = 0
+    for bar in sorted(bars, key=lambda bar: (bar.start_ms, -bar.end_ms)):
+        if bar.start_ms >= covered_ms:
+            covered_ms = bar.end_ms
+            yield bar
 
 
 def _is_recent(bar: Bar, now_ms: int) -> bool:
@@ -123,8 +155,7 @@ def spans(until_ms: int, random: Random) -> list[Span]:
 
 def past(row: SimulatedInstrument, grid: Sequence[Span], random: Random) -> Iterator[Bar]:
     """The closed candles of one instrument, ending at its `close`."""
-    path = [*_path(row, grid, random)]
-    path.reverse()
+    path = [*_forwards([*_path(row, grid, random)])]
     for timeframe, length_ms in (*LENGTHS_MS.items(), ("1d", _DAY_MS)):
         fine = [step for step in path if step.end_ms - step.start_ms <= length_ms]
         for start_ms, steps in groupby(fine, lambda step, length_ms=length_ms: _aligned(step.start_ms, length_ms)):  # type: ignore[misc]
@@ -142,6 +173,8 @@ class _Step(NamedTuple):
     low: int
     close: int
     volume: int
+    day_volume: int = 0
+    """What was traded of its day by its end."""
 
 
 def _path(row: SimulatedInstrument, grid: Sequence[Span], random: Random) -> Iterator[_Step]:
@@ -168,8 +201,18 @@ def _path(row: SimulatedInstrument, grid: Sequence[Span], random: Random) -> Ite
         close = opened
 
 
+def _forwards(path: Sequence[_Step]) -> Iterator[_Step]:
+    """The steps in order of time, with their days' volumes."""
+    for _, steps in groupby(reversed(path), lambda step: ist_day(step.start_ms)):
+        day_volume = 0
+        for step in steps:
+            day_volume += step.volume
+            yield step._replace(day_volume=day_volume)
+
+
 def _bar(one: Instrument, timeframe: str, start_ms: int, end_ms: int, steps: Sequence[_Step]) -> Bar:
     """Steps as one candle."""
+    is_stock = one.kind is Kind.STOCK
     return Bar(
         exchange=one.exchange,
         symbol=one.symbol,
@@ -180,7 +223,8 @@ def _bar(one: Instrument, timeframe: str, start_ms: int, end_ms: int, steps: Seq
         high=max(step.high for step in steps),
         low=min(step.low for step in steps),
         close=steps[-1].close,
-        volume=sum(step.volume for step in steps) if one.kind is Kind.STOCK else None,
+        volume=sum(step.volume for step in steps) if is_stock else None,
+        day_volume=steps[-1].day_volume if is_stock else None,
     )
 
 

@@ -13,16 +13,18 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import partial
-from math import exp, sqrt
+from math import exp, log, sqrt
 from operator import mul
 from random import Random
 from statistics import NormalDist
 
+import msgspec
 from msgspec import structs
 
 from channels.broker import Clock
 from feeds.feed import FeedStatus, Health, Publish, Refusal, Update
 from feeds.instruments import SIMULATED, Instrument, Kind, SimulatedInstrument, instruments_of, synthetic
+from feeds.interest import Place
 from feeds.market_hours.hours import SessionClass
 from feeds.market_hours.sessions import MarketSession, Sessions, ist_day, next_day_ms
 from schemas.market import PRICE_SCALE, Depth, Level, MarketState, Tick
@@ -68,6 +70,23 @@ _AUCTIONS = frozenset({MarketState.PRE_OPEN, MarketState.CLOSING_AUCTION})
 _MOVING = _AUCTIONS | {MarketState.CONTINUOUS}
 
 
+class Stand(msgspec.Struct, frozen=True, kw_only=True):
+    """How an instrument stood when the market stopped: its price and that day's figures, in 1/PRICE_SCALE."""
+
+    day: date
+    price: int
+    previous_close: int
+    open: int
+    high: int
+    low: int
+    average_price: int
+    volume: int = 0
+
+    def goes_on(self, day: date) -> bool:
+        """Whether that day is still the same, and within the circuits that this market would give it."""
+        return day == self.day and abs(self.price - self.previous_close) * 12 < self.previous_close
+
+
 class _Factors:
     """What moves many stocks at once, as logarithms: the market, and each sector beside it."""
 
@@ -101,11 +120,11 @@ class _Book:
     """What stocks and indices share: the day's figures. Prices in 1/PRICE_SCALE."""
 
     __slots__ = (
-        "_high", "_low", "_open", "close", "day", "exchange", "has_derivatives", "price", "state", "symbol",
+        "_high", "_low", "_open", "_stood", "close", "day", "exchange", "has_derivatives", "price", "state", "symbol",
         "tick_size", "year_high", "year_low",
     )  # fmt: skip
 
-    def __init__(self, row: SimulatedInstrument) -> None:
+    def __init__(self, row: SimulatedInstrument, stood: Stand | None) -> None:
         self.exchange = row.instrument.exchange
         self.symbol = row.instrument.symbol
         self.tick_size = row.instrument.tick_size
@@ -117,12 +136,17 @@ class _Book:
         self.day: date | None = None
         self._open: int | None = None
         self._high = self._low = row.close
+        self._stood = stood
 
     def enter(self, now_ms: int, state: MarketState, day: date) -> None:
         """Begins another state of the market, and another day where it is one."""
         if day != self.day and state in _MOVING:
             self.day = day
-            self._start_day(now_ms)
+            stood, self._stood = self._stood, None
+            if stood is not None and stood.goes_on(day):
+                self._go_on(now_ms, stood)
+            else:
+                self._start_day(now_ms)
         self.state = state
 
     def move(self, now_ms: int) -> None:
@@ -136,6 +160,11 @@ class _Book:
     def _start_day(self, now_ms: int) -> None:
         self.close = self.price
         self._open = None
+
+    def _go_on(self, _now_ms: int, stood: Stand) -> None:
+        """The day goes on from where it stopped."""
+        self.close = stood.previous_close
+        self._open, self._high, self._low = stood.open, stood.high, stood.low
 
     def _trade_at(self, price: int) -> None:
         self.price = price
@@ -161,9 +190,16 @@ class _Stock(_Book):
     )  # fmt: skip
 
     def __init__(
-        self, row: SimulatedInstrument, *, random: Random, factors: _Factors, sector: int, prices: list[int]
+        self,
+        row: SimulatedInstrument,
+        stood: Stand | None,
+        *,
+        random: Random,
+        factors: _Factors,
+        sector: int,
+        prices: list[int],
     ) -> None:
-        super().__init__(row)
+        super().__init__(row, stood)
         self._chance = random.random
         self._bits = random.getrandbits
         self._factors = factors
@@ -263,6 +299,17 @@ class _Stock(_Book):
         self._drift(now_ms)
         self._requote()
 
+    def _go_on(self, now_ms: int, stood: Stand) -> None:
+        super()._go_on(now_ms, stood)
+        self._clear()
+        self._own = log(self.price / self.close)
+        self._volume = stood.volume
+        self._turnover = stood.average_price // _PAISA * stood.volume
+        self._average_price = stood.average_price // _PAISA * _PAISA
+        self._last_quantity = min(_SIZES[self._bits(10)] * self._scale, stood.volume)
+        self._drift(now_ms)
+        self._requote()
+
     def _clear(self) -> None:
         self._volume = self._turnover = self._last_quantity = 0
         self._average_price = self.close
@@ -344,8 +391,15 @@ class _Index(_Book):
     SHARES = 10**9
     """The sum of all shares held, over the index's value; large, so that whole shares keep the weights exactly."""
 
-    def __init__(self, row: SimulatedInstrument, *, stocks: Sequence[SimulatedInstrument], prices: list[int]) -> None:
-        super().__init__(row)
+    def __init__(
+        self,
+        row: SimulatedInstrument,
+        stood: Stand | None,
+        *,
+        stocks: Sequence[SimulatedInstrument],
+        prices: list[int],
+    ) -> None:
+        super().__init__(row, stood)
         symbol = row.instrument.symbol
         whole = sum(stock.weight for stock in stocks if symbol in stock.indices)
         self._units = [
@@ -388,7 +442,10 @@ class _Index(_Book):
 
 
 class SimulatedMarket:
-    """A market of simulated instruments that moves step by step. Pure: it knows only the time it is told."""
+    """A market of simulated instruments that moves step by step. Pure: it knows only the time it is told.
+
+    Instruments that `stood` somewhere on the day on which it begins go on from there; `rows` have their prices.
+    """
 
     def __init__(
         self,
@@ -397,7 +454,9 @@ class SimulatedMarket:
         seed: int | None = None,
         market_hours: MarketHours = MarketHours.ALWAYS,
         sessions: Sessions | None = None,
+        stood: Mapping[Place, Stand] | None = None,
     ) -> None:
+        stands = stood or {}
         random = Random(seed)  # noqa: S311 - prices, not secrets
         stocks = [row for row in rows if row.instrument.kind is Kind.STOCK]
         sectors = {sector: place for place, sector in enumerate(dict.fromkeys(row.sector for row in stocks))}
@@ -407,11 +466,22 @@ class SimulatedMarket:
         self._sessions = sessions or Sessions()
         self._factors = _Factors(random, len(sectors))
         self._books: list[_Book] = [
-            _Stock(row, random=random, factors=self._factors, sector=sectors[row.sector], prices=prices)
+            _Stock(
+                row,
+                stands.get(_place(row)),
+                random=random,
+                factors=self._factors,
+                sector=sectors[row.sector],
+                prices=prices,
+            )
             for row in stocks
         ]
         # Indices behind the stocks, so that at the end of an auction they see all its trades.
-        self._books += [_Index(row, stocks=stocks, prices=prices) for row in rows if row.instrument.kind is Kind.INDEX]
+        self._books += [
+            _Index(row, stands.get(_place(row)), stocks=stocks, prices=prices)
+            for row in rows
+            if row.instrument.kind is Kind.INDEX
+        ]
         self._shares = [2 + min(6, int(row.weight)) for row in stocks] + [4] * (len(rows) - len(stocks))
         self._moving: list[_Book] = []
         self._entering: deque[_Book] = deque()
@@ -485,6 +555,10 @@ class SimulatedMarket:
             if states[book.has_derivatives] in _MOVING
             for _ in range(shares)
         ]
+
+
+def _place(row: SimulatedInstrument) -> Place:
+    return row.instrument.exchange, row.instrument.symbol
 
 
 class Pace:
@@ -580,13 +654,12 @@ class Simulator:
         """What an exchange does now, for its stocks with derivatives, and until when."""
         return self._market.session(self._now_ms())
 
-    def begin_at(self, prices: Mapping[tuple[str, str], int]) -> None:
-        """Begin where the market stopped: prices in 1/PRICE_SCALE by exchange and symbol. Before it runs."""
+    def begin_at(self, stood: Mapping[Place, Stand]) -> None:
+        """Begin where the market stopped. Before it runs."""
         self.rows = tuple(
-            structs.replace(row, close=prices.get((row.instrument.exchange, row.instrument.symbol), row.close))
-            for row in self.rows
+            structs.replace(row, close=stood[_place(row)].price) if _place(row) in stood else row for row in self.rows
         )
-        self._market = self._make(self.rows)
+        self._market = self._make(self.rows, stood=stood)
 
     async def run(self, publish: Publish) -> None:
         """Moves the market by the clock until cancelled; cancelling is safe at any time."""

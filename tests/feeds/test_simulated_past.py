@@ -7,9 +7,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from feeds.candles.bars import LENGTHS_MS, Bar
+from feeds.candles.engine import CandleEngine
 from feeds.candles.history import CandleHistory
 from feeds.instruments import SIMULATED
-from feeds.simulated_past import begin, past, spans
+from feeds.market_hours.sessions import day_start_ms, ist_day, next_day_ms
+from feeds.simulated_past import begin, past, spans, stands
 from feeds.simulator import Simulator
 from hub import database
 from schemas.market import Tick
@@ -69,6 +71,90 @@ def test_longer_candles_are_made_of_the_minutes_within_them() -> None:
 def test_an_index_has_no_volume() -> None:
     place = next(place for place, row in enumerate(SIMULATED) if row.instrument.symbol == "NIFTY 50")
     assert {bar.volume for bar in bars_of(place)} == {None}
+
+
+def today_of(bars: list[Bar]) -> list[Bar]:
+    """The minutes and five minutes of the present day, each moment once."""
+    day = [bar for bar in bars if ist_day(bar.start_ms) == ist_day(NOW_MS)]
+    minutes = [bar for bar in day if bar.timeframe == "1m"]
+    return [bar for bar in day if bar.timeframe == "5m" and bar.end_ms <= minutes[0].start_ms] + minutes
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_days_figures_are_those_of_its_candles(seed: int) -> None:
+    bars = bars_of(seed=seed)
+    stand, today = stands(bars)["NSE", SIMULATED[5].instrument.symbol], today_of(bars)
+    yesterday = [bar for bar in bars if bar.timeframe == "1d"][-1]
+    assert (stand.price, stand.previous_close) == (SIMULATED[5].close, yesterday.close)
+    assert (stand.open, stand.high, stand.low) == (
+        today[0].open, max(bar.high for bar in today), min(bar.low for bar in today),
+    )  # fmt: skip
+    assert stand.volume == sum(bar.volume or 0 for bar in today)
+    assert stand.low < stand.average_price < stand.high
+    assert stand.day == ist_day(NOW_MS)
+
+
+def test_hours_and_the_last_minutes_tell_the_day_too() -> None:
+    """As they are read at a later start."""
+    bars = bars_of()
+    hours_end = max(bar.end_ms for bar in bars if bar.timeframe == "1h")
+    some = [bar for bar in bars if bar.timeframe == "1h" or (bar.timeframe == "1m" and bar.start_ms >= hours_end)]
+    place = "NSE", SIMULATED[5].instrument.symbol
+    whole, told = stands(bars)[place], stands(some)[place]
+    assert (told.open, told.high, told.low, told.volume) == (whole.open, whole.high, whole.low, whole.volume)
+    assert told.previous_close == whole.previous_close
+
+
+def ticks_of(simulator: Simulator, now_ms: int) -> dict[str, Tick]:
+    """The first tick of each instrument."""
+    updates = simulator._market.step(now_ms, len(simulator.rows))
+    return {one.symbol: one for one in updates if isinstance(one, Tick)}
+
+
+def test_the_market_goes_on_within_its_day() -> None:
+    stood = stands(bars_of())
+    symbol = SIMULATED[5].instrument.symbol
+    stand, simulator = stood["NSE", symbol], Simulator(seed=1)
+    simulator.begin_at(stood)
+    tick = ticks_of(simulator, NOW_MS)[symbol]
+    assert (tick.price, tick.close, tick.open) == (stand.price, stand.previous_close, stand.open)
+    assert (tick.high, tick.low, tick.volume) == (stand.high, stand.low, stand.volume)
+    assert tick.bid is not None
+    assert abs(tick.bid - stand.price) < stand.price / 1000
+    assert tick.lower_circuit == pytest.approx(stand.previous_close * 0.9, rel=1e-4)
+
+
+def test_another_day_begins_with_the_price_that_was_the_last() -> None:
+    stood = stands(bars_of())
+    symbol = SIMULATED[5].instrument.symbol
+    simulator = Simulator(seed=1)
+    simulator.begin_at(stood)
+    tick = ticks_of(simulator, NOW_MS + 86_400_000)[symbol]
+    assert tick.close == stood["NSE", symbol].price
+    assert tick.open == tick.price
+    assert tick.volume == tick.last_quantity
+
+
+def test_the_candles_go_on_without_a_jump() -> None:
+    """The minute that forms holds what is traded from now on, and the day what was traded before too."""
+    bars = bars_of()
+    symbol = SIMULATED[5].instrument.symbol
+    engine = CandleEngine(
+        opens_ms=lambda _, __, at_ms: day_start_ms(ist_day(at_ms)), closes_ms=lambda _, __, at_ms: next_day_ms(at_ms)
+    )
+    engine.restore(bars, NOW_MS)
+    simulator = Simulator(seed=1)
+    simulator.begin_at(stands(bars))
+    volumes = []
+    for moment in range(NOW_MS, NOW_MS + 1000, 10):
+        for one in simulator._market.step(moment, 100):
+            if isinstance(one, Tick) and one.symbol == symbol:
+                engine.take(one)
+                volumes.append(one.volume or 0)
+    minute, day = (engine.forming(NOW_MS + 1000, [("NSE", symbol, timeframe)])[0] for timeframe in ("1m", "1d"))
+    assert minute.volume == volumes[-1] - volumes[0] > 0
+    assert day.volume == volumes[-1]
+    assert (day.open, day.high) == (today_of(bars)[0].open, max(bar.high for bar in [*today_of(bars), minute]))
 
 
 async def test_a_first_start_stores_a_past_and_a_later_one_goes_on_from_it(tmp_path: Path) -> None:
