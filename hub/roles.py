@@ -162,6 +162,7 @@ class Roles:
             self._add_web(correspondence)
         if "notifiers" in roles:
             self._add_notifiers(correspondence)
+        correspondence.progress.measure(self.metrics)
 
     def _add_web(self, correspondence: Correspondence) -> None:
         shared = self._shared

@@ -7,11 +7,13 @@ Where it is full, the oldest are passed over: the API tells the present state of
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
+from hub.metrics import Metrics
 from notifiers.errors import Refused
-from notifiers.outbox.delivery import Delivery, Status
+from notifiers.outbox.delivery import FINAL, Delivery, Status
 from notifiers.way import Way
 from schemas.errors import Unavailable
 
@@ -31,6 +33,8 @@ class Progress:
 
     def __init__(self, tell: Tell, *, wall: Callable[[], float] = time.time) -> None:
         self.passed_over = 0
+        self.ended: Counter[tuple[Way, Status]] = Counter()
+        """How many came to their end in this process, by channel and how."""
         self._tell = tell
         self._wall = wall
         self._waiting: asyncio.Queue[tuple[Delivery, int]] = asyncio.Queue(MAX_WAITING)
@@ -39,12 +43,23 @@ class Progress:
         """These have just changed. Never waits, never raises."""
         now_ms = int(self._wall() * 1000)
         for delivery in deliveries:
+            if delivery.status in FINAL:
+                self.ended[delivery.channel, delivery.status] += 1
             if delivery.channel is Way.WEBSOCKET or (delivery.status in _UNTOLD and delivery.reason is None):
                 continue
             if self._waiting.full():
                 self._waiting.get_nowait()
                 self.passed_over += 1
             self._waiting.put_nowait((delivery, now_ms))
+
+    def measure(self, metrics: Metrics) -> None:
+        """Add what can be counted here to `/metrics`."""
+        metrics.counter_by(
+            "deliveries_ended",
+            "Deliveries that came to their end, by channel and how, such as `sms:dead`.",
+            "end",
+            lambda: {f"{way}:{status}": float(count) for (way, status), count in self.ended.items()},
+        )
 
     async def run(self) -> NoReturn:
         """Publish until cancelled."""

@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 from msgspec.structs import replace
+from prometheus_client import generate_latest
 
 from hub.delivering import progress as module
 from hub.delivering.progress import Progress
+from hub.metrics import Metrics
 from notifiers.errors import Refused
 from notifiers.outbox.delivery import Delivery, Status
 from notifiers.way import Way
@@ -50,6 +52,16 @@ async def test_what_happens_is_told_in_order_with_its_time() -> None:
     progress.note([at(Status.DELIVERED)])
     await all_told(progress, ear, 3)
     assert ear.told == [(1, Status.ACCEPTED, 5000), (1, Status.SENT, 5000), (1, Status.DELIVERED, 5000)]
+
+
+def test_what_came_to_its_end_is_counted_by_channel() -> None:
+    progress, metrics = Progress(Ear().tell), Metrics()
+    progress.measure(metrics)
+    progress.note([at(Status.DEAD), at(Status.DEAD), at(Status.SENT), at(Status.DELIVERED, way=Way.WEBSOCKET)])
+    text = generate_latest(metrics.registry).decode()
+    assert 'tickhub_deliveries_ended_total{end="sms:dead"} 2.0' in text
+    assert 'tickhub_deliveries_ended_total{end="websocket:delivered"} 1.0' in text
+    assert "sms:sent" not in text
 
 
 async def test_what_lasts_for_moments_and_the_socket_itself_are_not_worth_telling() -> None:
