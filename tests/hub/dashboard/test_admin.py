@@ -52,7 +52,7 @@ async def test_a_plan_is_changed_and_the_trail_says_by_whom(open_page: OpenPage,
     made = await asyncio.to_thread(request, f"{hub_process.url}/api/v1/auth/register", "POST", body)
     assert made.status == 201
     page = await see(open_page, "users")
-    await page.get_by_role("row", name="ravi@example.com").get_by_role("button", name="Change").click()
+    await page.get_by_role("row", name="ravi@example.com").get_by_role("button", name="Edit").click()
     await page.get_by_label("Plan", exact=True).last.select_option("pro")
     await page.get_by_role("button", name="Save").click()
     await expect(page.get_by_role("row", name="ravi@example.com").get_by_role("cell", name="pro")).to_be_visible()

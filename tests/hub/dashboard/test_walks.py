@@ -170,7 +170,7 @@ async def test_an_administrator_sees_a_user_changes_the_plan_publishes_and_reads
     boss = await open_page("#/admin/overview", token=token("boss", "enterprise", "admin"))
     await expect(boss.locator(".plot", has_text="Connections").locator("strong")).to_have_text("2")
     await boss.get_by_role("tab", name="Users").click()
-    await boss.get_by_role("row", name="ravi@walk.example").get_by_role("button", name="Change").click()
+    await boss.get_by_role("row", name="ravi@walk.example").get_by_role("button", name="Edit").click()
     await boss.get_by_label("Plan", exact=True).last.select_option("pro")
     await boss.get_by_role("button", name="Save").click()
     await boss.get_by_text("Open sockets have the new rights").wait_for()

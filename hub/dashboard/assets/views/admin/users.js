@@ -79,7 +79,7 @@ export function mountUsers(panel) {
       h("td", null, h("span.pill", { class: one.status === "active" ? "good" : "bad" }, one.status === "active" ? t("active") : t("disabled"))),
       h("td", { title: moment(one.created_at) }, ago(one.created_at)),
       h("td", null, one.last_login_at ? ago(one.last_login_at) : "–"),
-      h("td.number", null, h("button.small", { type: "button", disabled: one.id === session.current.value.user, onclick: () => void edit(one, list.refresh) }, t("Change")))),
+      h("td.number", null, h("button.small", { type: "button", disabled: one.id === session.current.value.user, onclick: () => void edit(one, list.refresh) }, t("Edit")))),
   });
   panel.append(list.element);
   return list.end;

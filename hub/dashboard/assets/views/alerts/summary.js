@@ -9,7 +9,7 @@ import { durationLabel, frequencyLabel, wayIcon, wayLabel } from "./labels.js";
 export function makeSummary({ draft }, open) {
   const element = h("dl.summary");
   const line = (/** @type {string} */ part, /** @type {string} */ name, /** @type {import("../../core/dom.js").Child[]} */ ...said) =>
-    [h("dt", null, name), h("dd", null, h("span.grow", null, said), h("button.quiet.small", { type: "button", "aria-label": t("Change: {what}", { what: name }), onclick: () => open(part) }, t("Change")))];
+    [h("dt", null, name), h("dd", null, h("span.grow", null, said), h("button.quiet.small", { type: "button", "aria-label": t("Edit: {what}", { what: name }), onclick: () => open(part) }, t("Edit")))];
   const off = draft.on(({ options, expires, channels, message, name }) => fill(element,
     line("often", t("How often"), frequencyLabel(options.frequency), options.cooldown === "0s" ? "" : `, ${t("then silence for {time}", { time: durationLabel(options.cooldown) })}`),
     line("often", t("Ends"), expires ? moment(`${expires}:00+05:30`) : t("Not by itself")),
