@@ -1,8 +1,8 @@
 // Starts the page: who is looking, in which language, and the view that the address names.
 
+import { get } from "./core/api.js";
 import { fill, h } from "./core/dom.js";
 import { isLanguage, speak, spoken, t, wished } from "./core/i18n.js";
-import { get } from "./core/http.js";
 import { live } from "./core/live.js";
 import { go, route } from "./core/router.js";
 import { session } from "./core/session.js";

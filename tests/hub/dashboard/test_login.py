@@ -163,7 +163,10 @@ async def test_a_page_left_while_it_renews_loses_no_login(open_page: OpenPage, h
     await is_in(page)
 
 
-async def test_a_logout_reaches_the_other_tabs_and_a_login_too(open_page: OpenPage, hub_process: HubProcess) -> None:
+async def test_a_logout_reaches_the_other_tabs_and_a_login_too(
+    open_page: OpenPage, hub_process: HubProcess, expected: list[str]
+) -> None:
+    expected.append(SOCKET_LEFT)  # of the demonstration, which a login ends however short it was
     page = await open_page("#/login")
     email = await asyncio.to_thread(account_of, hub_process)
     await log_in(page, email)
@@ -342,7 +345,7 @@ SUBSCRIBED = """
 """.replace("ENDPOINT", ENDPOINT)
 SUBSCRIBE = """async (body) => {
   const { src } = document.querySelector("script[type=module]");
-  const { post } = await import(src.replace("app.js", "core/http.js"));
+  const { post } = await import(src.replace("app.js", "core/api.js"));
   await post("/users/push-subscriptions", body);
 }"""
 

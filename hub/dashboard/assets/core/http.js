@@ -1,7 +1,6 @@
-// The HTTP API: one function a method, answers without their envelope, failures as ApiError.
+// One request of the HTTP API: answers without their envelope, failures as ApiError.
 
 import { spoken, t } from "./i18n.js";
-import { session } from "./session.js";
 
 /** What the server, or the way to it, refused. `code` is one of the protocol's words, or OFFLINE. */
 export class ApiError extends Error {
@@ -27,35 +26,6 @@ function placed(message) {
 }
 
 /** @typedef {Record<string, string | number | boolean | null | undefined>} Query */
-
-/** @type {(path: string, query?: Query, signal?: AbortSignal) => Promise<any>} */
-export const get = (path, query, signal) => ask("GET", path, { query, signal });
-/** @type {(path: string, body?: any) => Promise<any>} */
-export const post = (path, body) => ask("POST", path, { body });
-/** @type {(path: string, body?: any) => Promise<any>} */
-export const put = (path, body) => ask("PUT", path, { body });
-/** @type {(path: string, body?: any) => Promise<any>} */
-export const remove = (path, body) => ask("DELETE", path, { body });
-
-/**
- * Asks as whoever is logged in, with a new token where the old one has ended.
- *
- * @param {string} method
- * @param {string} path  Beneath /api/v1, such as `/market/search`.
- * @param {{ query?: Query, body?: any, signal?: AbortSignal }} [options]
- */
-export async function ask(method, path, options = {}) {
-  const token = await session.token();
-  try {
-    return await bare(method, path, { ...options, token });
-  } catch (error) {
-    if (!(error instanceof ApiError) || !worthRenewing(method, error)) throw error;
-    return bare(method, path, { ...options, token: await session.token({ renew: true }) });
-  }
-}
-
-/** A token that has ended, or belongs to a login that has; codes and passwords that are wrong are refused in the same words. @param {string} method @param {ApiError} error */
-const worthRenewing = (method, { code }) => code === "TOKEN_EXPIRED" || (code === "UNAUTHORIZED" && method === "GET");
 
 /**
  * Asks with just this token, or none.

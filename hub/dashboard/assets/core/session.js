@@ -2,7 +2,7 @@
 
 import { boot } from "./boot.js";
 import { claims, ended } from "./claims.js";
-import { ApiError, bare, get } from "./http.js";
+import { ApiError, bare } from "./http.js";
 import { observable } from "./observable.js";
 import { endPush } from "./push-subscription.js";
 import { go } from "./router.js";
@@ -130,7 +130,7 @@ async function goOn() {
   const known = remembered();
   if (known) {
     enter(known);
-    await get("/users/me").then((account) => session.update(account), () => null);
+    await bare("GET", "/users/me", { token: access }).then((account) => session.update(account), () => null);
   } else {
     await session.token({ renew: true, of: "account" }).catch((error) => { session.farewell = error; });
     if (session.farewell === "ended" && boot.token) session.farewell = "";

@@ -1,6 +1,6 @@
 // The candles of one chart: what is stored, what is older, and the one that forms; with indicators beside them.
 
-import { get } from "../core/http.js";
+import { get } from "../core/api.js";
 import { connection, live } from "../core/live.js";
 import { toldAs } from "./chart-indicators.js";
 

@@ -1,8 +1,8 @@
 // A list that is too long for one page: filters above, a table, and the way to the next ones below.
 
+import { get } from "../core/api.js";
 import { fill, h, settled } from "../core/dom.js";
 import { whole } from "../core/format.js";
-import { get } from "../core/http.js";
 import { t } from "../core/i18n.js";
 import { loading, nothing } from "./controls.js";
 

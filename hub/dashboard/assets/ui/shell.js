@@ -1,8 +1,8 @@
 // What stands around every view: where one can go, how the connection is, and who one is.
 
+import { put } from "../core/api.js";
 import { fill, h } from "../core/dom.js";
 import { countdown } from "../core/format.js";
-import { put } from "../core/http.js";
 import { LANGUAGES, spoken, t } from "../core/i18n.js";
 import { icon } from "../core/icons.js";
 import { connection, live } from "../core/live.js";

@@ -1,8 +1,8 @@
 // Keys for programs: made, shown once, deleted.
 
+import { post, remove } from "../../core/api.js";
 import { h } from "../../core/dom.js";
 import { ago, day } from "../../core/format.js";
-import { post, remove } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { now } from "../../core/server-clock.js";

@@ -1,7 +1,7 @@
 // Where one is reached: the mail address and the telephone, and whether they are proved to be one's own.
 
+import { get, post, put } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
-import { get, post, put } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { session } from "../../core/session.js";
 import { field, input, worker } from "../../ui/controls.js";

@@ -1,7 +1,7 @@
 // Language, theme and time zone, each shown as it will be before it is chosen.
 
+import { put } from "../../core/api.js";
 import { h } from "../../core/dom.js";
-import { put } from "../../core/http.js";
 import { LANGUAGES, spoken, t } from "../../core/i18n.js";
 import { session } from "../../core/session.js";
 import { paint, theme } from "../../core/theme.js";

@@ -2,8 +2,8 @@
 //
 // The preferences are one object, which is sent whole: each card changes its part of it, and all show what is saved.
 
+import { put } from "../../core/api.js";
 import { h, settled } from "../../core/dom.js";
-import { put } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { complain } from "../../ui/notices.js";
 import { digestCard } from "./digest.js";

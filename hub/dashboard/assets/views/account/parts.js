@@ -1,7 +1,8 @@
 // What the tabs of the account are made of: cards, what is on its way in them, secrets that are shown once.
 
+import { get } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
-import { ApiError, get } from "../../core/http.js";
+import { ApiError } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { loading, nothing, worker } from "../../ui/controls.js";

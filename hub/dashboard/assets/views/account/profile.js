@@ -1,7 +1,7 @@
 // Name, mail address, telephone; the plan and what is used of it; the end of the account.
 
+import { put, remove } from "../../core/api.js";
 import { h } from "../../core/dom.js";
-import { put, remove } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { session } from "../../core/session.js";
 import { field, input } from "../../ui/controls.js";

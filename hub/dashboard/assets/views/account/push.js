@@ -1,8 +1,8 @@
 // Push messages: for this browser, and what others get them.
 
+import { get, post, remove } from "../../core/api.js";
 import { h } from "../../core/dom.js";
 import { day } from "../../core/format.js";
-import { get, post, remove } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { PUSH_SUBSCRIPTIONS, hasPush, pushSubscription } from "../../core/push-subscription.js";

@@ -1,8 +1,8 @@
 // The second factor: set up with an app, recovery codes for when the app is gone, switched off.
 
+import { post } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { whole } from "../../core/format.js";
-import { post } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { session } from "../../core/session.js";

@@ -1,8 +1,8 @@
 // The password, the second factor, and where one is logged in.
 
+import { post, remove } from "../../core/api.js";
 import { h } from "../../core/dom.js";
 import { ago, day, moment } from "../../core/format.js";
-import { post, remove } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { session } from "../../core/session.js";

@@ -1,8 +1,8 @@
 // Servers of one's own that are told.
 
+import { post, put, remove } from "../../core/api.js";
 import { h } from "../../core/dom.js";
 import { ago, day, moment } from "../../core/format.js";
-import { post, put, remove } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { now } from "../../core/server-clock.js";

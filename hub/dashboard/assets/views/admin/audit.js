@@ -1,8 +1,8 @@
 // The audit trail: what happened, who did it, whether the chain of entries still holds, and a file to take along.
 
+import { get } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { moment, whole } from "../../core/format.js";
-import { get } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { session } from "../../core/session.js";
 import { input, select, worker } from "../../ui/controls.js";

@@ -1,8 +1,8 @@
 // What is set while the hub runs: sessions, namespaces, plans and limits, each a document of its own.
 
+import { get, post } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { moment } from "../../core/format.js";
-import { get, post } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { field, loading, nothing, worker } from "../../ui/controls.js";
 import { confirmed } from "../../ui/dialog.js";

@@ -1,8 +1,8 @@
 // The sockets of all instances: who, since when, and who is slow; and ending one.
 
+import { get, post } from "../../core/api.js";
 import { h } from "../../core/dom.js";
 import { ago, bytes, moment, whole } from "../../core/format.js";
-import { get, post } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { input, select, worker } from "../../ui/controls.js";
 import { confirmed, openDialog } from "../../ui/dialog.js";

@@ -1,8 +1,8 @@
 // Deliveries of all users: what could not be delivered, why, and sending it again.
 
+import { post } from "../../core/api.js";
 import { h } from "../../core/dom.js";
 import { moment } from "../../core/format.js";
-import { post } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { select, worker } from "../../ui/controls.js";
 import { confirmed } from "../../ui/dialog.js";

@@ -1,8 +1,8 @@
 // How the whole installation does, looked at every two seconds while somebody looks.
 
+import { get } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { bytes, countdown, short, whole } from "../../core/format.js";
-import { get } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { loading, nothing } from "../../ui/controls.js";
 import { makePlot } from "../../ui/plot.js";

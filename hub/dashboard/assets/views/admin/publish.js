@@ -1,8 +1,9 @@
 // Publishing one message by hand, with what its channel expects.
 
+import { post } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { clock } from "../../core/format.js";
-import { ApiError, post } from "../../core/http.js";
+import { ApiError } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { field, input, worker } from "../../ui/controls.js";
 

@@ -1,8 +1,8 @@
 // The accounts, and what an administrator may change of them.
 
+import { post, put } from "../../core/api.js";
 import { h } from "../../core/dom.js";
 import { ago, moment } from "../../core/format.js";
-import { post, put } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { session } from "../../core/session.js";
 import { field, input, select, worker } from "../../ui/controls.js";

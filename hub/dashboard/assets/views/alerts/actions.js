@@ -1,6 +1,6 @@
 // What can be done with an alert, from wherever it is shown.
 
-import { post } from "../../core/http.js";
+import { post } from "../../core/api.js";
 import { t } from "../../core/i18n.js";
 import { go, href } from "../../core/router.js";
 import { confirmed } from "../../ui/dialog.js";

@@ -1,7 +1,7 @@
 // By which channels an alert tells, and whether each of them reaches its owner.
 
+import { get } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
-import { get } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { href } from "../../core/router.js";
 import { session } from "../../core/session.js";

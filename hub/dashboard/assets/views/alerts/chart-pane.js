@@ -1,7 +1,7 @@
 // The chart beside an alert that is written: its levels, which can be moved, and where it would have fired lately.
 
+import { post } from "../../core/api.js";
 import { fill, h, settled } from "../../core/dom.js";
-import { post } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { select } from "../../ui/controls.js";
 import { makeChart } from "../../ui/chart.js";

@@ -1,6 +1,6 @@
 // The user's alerts as they are kept here: read once, then changed by what the socket says and by what is done here.
 
-import { get, post, remove } from "../../core/http.js";
+import { get, post, remove } from "../../core/api.js";
 import { live } from "../../core/live.js";
 import { observable } from "../../core/observable.js";
 

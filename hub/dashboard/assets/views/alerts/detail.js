@@ -1,7 +1,7 @@
 // One alert: what it waits for, on its chart; all that it has fired, and what was sent of that, as it happens.
 
+import { get, post, remove } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
-import { get, post, remove } from "../../core/http.js";
 import { moment, price } from "../../core/format.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";

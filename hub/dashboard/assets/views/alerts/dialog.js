@@ -1,7 +1,7 @@
 // The dialog in which an alert is written: what it waits for, how often, and by which channels it tells.
 
+import { get, post, put } from "../../core/api.js";
 import { fill, h, settled } from "../../core/dom.js";
-import { get, post, put } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { observable } from "../../core/observable.js";
 import { tabs } from "../../ui/controls.js";

@@ -1,6 +1,6 @@
 // What an alert has fired and what was sent of that: read once, then carried on by what the socket says.
 
-import { get, post } from "../../core/http.js";
+import { get, post } from "../../core/api.js";
 import { observable } from "../../core/observable.js";
 
 /** @typedef {any} Trigger  As `GET alerts/{id}/history` has it. */

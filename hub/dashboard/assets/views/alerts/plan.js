@@ -1,6 +1,6 @@
 // What the user's plan has, asked once in this page's life.
 
-import { get } from "../../core/http.js";
+import { get } from "../../core/api.js";
 import { session } from "../../core/session.js";
 
 /** @type {Promise<any[]> | null} */

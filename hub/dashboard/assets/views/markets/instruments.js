@@ -1,6 +1,6 @@
 // What is known of instruments: found by a search, and kept.
 
-import { get } from "../../core/http.js";
+import { get } from "../../core/api.js";
 
 /**
  * @typedef {object} Instrument

@@ -1,8 +1,8 @@
 // The signals of one symbol: as markers on its chart, and the newest with their reasons beside it.
 
+import { get } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { ago, price } from "../../core/format.js";
-import { get } from "../../core/http.js";
 import { spoken, t } from "../../core/i18n.js";
 import { live } from "../../core/live.js";
 import { href } from "../../core/router.js";

@@ -1,8 +1,8 @@
 // The user's own list of symbols: kept by the server for every user, and here until that answers.
 
+import { get, put } from "../../core/api.js";
 import { boot } from "../../core/boot.js";
 import { settled } from "../../core/dom.js";
-import { get, put } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { observable } from "../../core/observable.js";
 import { session } from "../../core/session.js";

@@ -1,7 +1,7 @@
 // Giving and closing signals, for those who publish them.
 
+import { post, put } from "../../core/api.js";
 import { h } from "../../core/dom.js";
-import { post, put } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { field, input, select, worker } from "../../ui/controls.js";
 import { openDialog } from "../../ui/dialog.js";

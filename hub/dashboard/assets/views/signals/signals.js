@@ -1,7 +1,7 @@
 // Trading signals as they are given, each with its reasons; how those of the last days have done.
 
+import { get } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
-import { get } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { live } from "../../core/live.js";

@@ -1,8 +1,8 @@
 // How the signals of the last days have done.
 
+import { get } from "../../core/api.js";
 import { fill, h } from "../../core/dom.js";
 import { day, percent } from "../../core/format.js";
-import { get } from "../../core/http.js";
 import { t } from "../../core/i18n.js";
 import { loading, nothing } from "../../ui/controls.js";
 
