@@ -39,6 +39,7 @@ from feeds.candles.history import CandleHistory
 from feeds.configuration import Configuration
 from feeds.instruments import Instruments
 from hub import languages
+from hub.address import page_of
 from hub.api.account_views import LoggedIn, SecondFactorWanted
 from hub.api.admin_config import AdminConfigApi
 from hub.api.admin_live import AdminLiveApi
@@ -76,7 +77,7 @@ from hub.instances.fleet import Fleet
 from hub.instances.sections import LimitsSection
 from hub.instances.stats import InstanceStats
 from hub.parts import Part
-from hub.post import base_url_of, post_of
+from hub.post import post_of
 from hub.sockets.asyncapi import asyncapi
 from hub.sockets.connections import Connections
 from hub.sockets.live import ConnectionsAsked, ConnectionsHere, Ended, Ending, LiveConnections
@@ -193,7 +194,7 @@ class HttpApi:
         )
         docs = Docs(
             openapi=lambda: openapi(self.endpoints, public_url=settings.public_url),
-            asyncapi=lambda: asyncapi(url=base_url_of(settings), namespaces=names.namespaces),
+            asyncapi=lambda: asyncapi(url=page_of(settings), namespaces=names.namespaces),
         )
         return [Mount("/api/v1", app=Areas(dispatcher.routes(self.endpoints))), *docs.routes]
 
@@ -371,7 +372,7 @@ class HttpApi:
         return OidcApi(
             issuer_of(settings),
             name=settings.oidc_name,
-            base_url=base_url_of(settings),
+            base_url=page_of(settings),
             accounts=self._ground.accounts,
             enter=enter,
             record=record,

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from hub.address import page_of
 from hub.secret import private_key_pem
 from notifiers.errors import OutcomeUnknown, Refused
 from notifiers.providers.dkim import Signer
@@ -215,19 +216,11 @@ def _new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(12)}"
 
 
-def base_url_of(settings: Settings) -> str:
-    """Where the world reaches this server, without a slash at its end."""
-    if settings.public_url:
-        return settings.public_url
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - where links can't lead
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-
-
 def post_of(settings: Settings) -> Post:
     """The post that the settings describe. Blocks for some milliseconds. Raises SettingsError."""
     sender = sender_of_settings(settings)
     writer = Writer(product_of(sender), sender.domain)
-    return Post(mailer_of(settings, sender), texter_of(settings), writer, base_url=base_url_of(settings))
+    return Post(mailer_of(settings, sender), texter_of(settings), writer, base_url=page_of(settings))
 
 
 def sender_of_settings(settings: Settings) -> Sender:

@@ -28,6 +28,13 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
     password: str = ""
 
 
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one may go from a page. `address` is relative to where the page stands."""
+
+    address: str
+    text: str
+
+
 class FormPages:
     """Texts in every language out of a file of `hub/page`, and the pages made of them."""
 
@@ -54,6 +61,7 @@ class FormPages:
         problem: str = "",
         status: int = 200,
         form: Form | None = None,
+        link: Link | None = None,
     ) -> HTMLResponse:
         """A page of texts as they are to be read; what they say is escaped."""
         html = self._template.render(
@@ -63,6 +71,7 @@ class FormPages:
             problem=problem,
             style=Markup(self._style),  # noqa: S704 - our own file
             form=form,
+            link=link,
         )
         return HTMLResponse(html, status, self._headers)
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 from starlette.responses import HTMLResponse
 
-from hub.api.form_pages import Form, FormPages, form_of
+from hub.api.form_pages import Form, FormPages, Link, form_of
 from hub.http.endpoint import Access, Call, Endpoint
 from schemas.errors import HTTP_STATUS, CommandError, ErrorCode, Unavailable
 
@@ -90,7 +90,7 @@ class MailPages:
             return self._page(call, "verify", status=HTTP_STATUS[exc.code], problem=self._told(exc, call))
         except Unavailable:
             return self._verify_form(call, token, problem=self._text(call, "unavailable"), status=503)
-        return self._page(call, "verified", text=True)
+        return self._page(call, "verified", text=True, link=self._dashboard(call))
 
     async def reset_page(self, call: Call, query: LinkQuery) -> HTMLResponse:
         """Show the page that sets a new password.
@@ -114,7 +114,7 @@ class MailPages:
             return self._page(call, "reset", status=status, problem=problem)
         except Unavailable:
             return self._reset_form(call, token, problem=self._text(call, "unavailable"), status=503)
-        return self._page(call, "changed", text=True)
+        return self._page(call, "changed", text=True, link=self._dashboard(call))
 
     def _verify_form(self, call: Call, token: str, *, problem: str = "", status: int = 200) -> HTMLResponse:
         form = Form(
@@ -138,6 +138,10 @@ class MailPages:
         """What an error says, without the place in a JSON body: the page has but one field."""
         return _PLACE.sub("", self._tell(error, call.language))
 
+    def _dashboard(self, call: Call) -> Link:
+        """From an answer to a form, four steps beneath the root."""
+        return Link(address="../../../../", text=self._text(call, "dashboard"))
+
     def _text(self, call: Call, name: str) -> str:
         return self._pages.text(call.language, name)
 
@@ -150,9 +154,10 @@ class MailPages:
         problem: str = "",
         status: int = 200,
         form: Form | None = None,
+        link: Link | None = None,
     ) -> HTMLResponse:
         title, said = self._text(call, f"{page}_title"), self._text(call, f"{page}_text") if text else ""
-        return self._pages.page(call.language, title, text=said, problem=problem, status=status, form=form)
+        return self._pages.page(call.language, title, text=said, problem=problem, status=status, form=form, link=link)
 
 
 def _action(call: Call, path: str) -> str:

@@ -12,11 +12,12 @@ from auth.plans import Plans
 from auth.sealing import Sealer
 from channels.broker import Broker, Receipt
 from channels.channel import ChannelNames
+from hub.address import page_of
 from hub.alerting.indicators import CatalogueReader
 from hub.delivering.progress import Progress
 from hub.encryption_keys import encryption_keys
 from hub.instances.doorbell import Doorbell
-from hub.post import base_url_of, dlt_of, product_of, sender_of_settings
+from hub.post import dlt_of, product_of, sender_of_settings
 from hub.vapid_key import vapid
 from notifiers.conditions.parser import parse
 from notifiers.outbox.deliveries import Deliveries
@@ -60,7 +61,7 @@ class Correspondence:
         indicators = CatalogueReader()
         self.indicators = indicators
         self.sender = sender_of_settings(settings)
-        self.base_url = base_url_of(settings)
+        self.base_url = page_of(settings)
         self.messages = Messages(product_of(self.sender), lambda text: parse(text, indicators))
         self.links = Links(Secret(secret), self.base_url)
         self.tokens = DeliveryTokens(secret)

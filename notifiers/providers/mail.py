@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
 from email.utils import formatdate, parseaddr
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import aiosmtplib
 import msgspec
@@ -97,7 +97,11 @@ class _Wire(EmailPolicy):
 WIRE = _Wire(linesep="\r\n", max_line_length=SMTP.max_line_length)
 
 
-def message_of(letter: Letter, sender: Sender, *, now: float) -> EmailMessage:
+Encoding: TypeAlias = Literal["base64", "8bit"]
+"""Of a letter's contents: what every server on the way takes, or what can be read in any editor."""
+
+
+def message_of(letter: Letter, sender: Sender, *, now: float, encoding: Encoding = "base64") -> EmailMessage:
     """The letter as MIME: text, and HTML beside it. Raises Refused for an address that can be none.
 
     Its own headers are put on as lines without breaks, whatever they hold.
@@ -111,8 +115,8 @@ def message_of(letter: Letter, sender: Sender, *, now: float) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office answers, please
     for name, value in letter.headers:
         message[name] = one_line(value)
-    message.set_content(letter.text, cte="base64")
-    message.add_alternative(letter.html, subtype="html", cte="base64")
+    message.set_content(letter.text, cte=encoding)
+    message.add_alternative(letter.html, subtype="html", cte=encoding)
     message["Content-Language"] = letter.language  # last: putting content in takes such headers away
     return message
 
@@ -132,9 +136,9 @@ def recipient_of(text: str) -> str:
         raise Refused("address", permanent=True, blame=Blame.ADDRESS) from exc
 
 
-async def _wired(letter: Letter, sender: Sender, signer: Signer | None) -> bytes:
+async def _wired(letter: Letter, sender: Sender, signer: Signer | None, encoding: Encoding = "base64") -> bytes:
     """The letter as it goes over the wire, signed. Signing takes milliseconds, so a thread does it."""
-    content = message_of(letter, sender, now=time.time()).as_bytes()
+    content = message_of(letter, sender, now=time.time(), encoding=encoding).as_bytes()
     return content if signer is None else await asyncio.to_thread(signer.signed, content)
 
 
@@ -155,7 +159,7 @@ class FileMailer:
         if not self._said:
             self._said = True
             log.info("mail.to_files", extra={"folder": str(self._outbox.folder)})
-        content = await _wired(letter, self._sender, self._signer)
+        content = await _wired(letter, self._sender, self._signer, "8bit")
         await asyncio.to_thread(self._outbox.keep, letter.kind, letter.id, "eml", content)
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hub.post import OUTBOX, Post, base_url_of, mailer_of, post_of, sender_of, texter_of
+from hub.post import OUTBOX, Post, mailer_of, post_of, sender_of, texter_of
 from notifiers.errors import OutcomeUnknown, Refused
 from notifiers.providers.mail import FileMailer, SmtpMailer
 from notifiers.providers.sms import FileTexter, TwilioTexter
@@ -259,19 +259,6 @@ def test_half_of_what_is_needed_is_a_wrong_setting(environ: dict[str, str], faul
     with pytest.raises(SettingsError) as caught:
         load(environ)
     assert caught.value.faults[0].startswith(f"{fault}: required with")
-
-
-@pytest.mark.parametrize(
-    ("environ", "base"),
-    [
-        ({"PUBLIC_URL": "https://acme.example/hub/"}, "https://acme.example/hub"),
-        ({}, "http://127.0.0.1:8081"),
-        ({"HOST": "0.0.0.0", "PORT": "80"}, "http://127.0.0.1:80"),
-        ({"HOST": "::"}, "http://[::1]:8081"),
-    ],
-)
-def test_links_begin_where_the_world_reaches_us(environ: dict[str, str], base: str) -> None:
-    assert base_url_of(load(environ)) == base
 
 
 async def test_mail_is_signed_where_a_key_is_set(tmp_path: Path) -> None:
