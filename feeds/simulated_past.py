@@ -191,8 +191,8 @@ def _path(row: SimulatedInstrument, grid: Sequence[Span], random: Random) -> Ite
         if not row.year_low < opened < row.year_high:
             opened = _rounded(close * exp(move), tick)
         wick = 0.4 * root * (_MARKET_SIGMA + own)
-        high = _rounded(max(opened, close) * exp(wick * abs(gauss())), tick)
-        low = _rounded(min(opened, close) * exp(-wick * abs(gauss())), tick)
+        high = min(_rounded(max(opened, close) * exp(wick * abs(gauss())), tick), row.year_high)
+        low = max(_rounded(min(opened, close) * exp(-wick * abs(gauss())), tick), row.year_low)
         busy = exp(0.6 * gauss()) * (1 + abs(move) / wick)
         volume = 1 + int(_TURNOVER_A_MINUTE / close * seconds / 60 * busy)
         yield _Step(

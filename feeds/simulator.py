@@ -165,6 +165,8 @@ class _Book:
         """The day goes on from where it stopped."""
         self.close = stood.previous_close
         self._open, self._high, self._low = stood.open, stood.high, stood.low
+        self.year_high = max(self.year_high, stood.high)
+        self.year_low = min(self.year_low, stood.low)
 
     def _trade_at(self, price: int) -> None:
         self.price = price

@@ -53,6 +53,7 @@ from hub.instances.runtime import Runtime
 from hub.instances.sections import LimitsSection
 from hub.metrics import RequestCounter
 from hub.parts import Part
+from hub.post import OUTBOX
 from hub.secret import public_key_pem
 from hub.sockets.connections import Connections, Limits, Origins
 from hub.sockets.services import Services
@@ -295,10 +296,11 @@ class Web:
 
     def _boot(self, request: Request) -> dict[str, Any]:
         """What a dashboard begins with."""
-        settings = self._settings
+        settings, token = self._settings, self._demo_token(request)
         return {
             "now": int(time.time() * 1000),
-            "token": self._demo_token(request),
+            "token": token,
+            "mail_folder": str(settings.data_dir / OUTBOX) if token and settings.smtp_host is None else None,
             "symbols": [f"{exchange}:{symbol}" for exchange, symbol in self._shown()],
             "sign_in_with": settings.oidc_name if settings.oidc_issuer else None,
             "simulated": settings.feed == ("simulator",),

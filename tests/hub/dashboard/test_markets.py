@@ -226,7 +226,7 @@ async def test_on_a_phone_a_tap_opens_a_symbol_and_leads_back(open_page: OpenPag
 
 
 async def test_the_sources_of_prices_are_behind_their_pill(page: Page) -> None:
-    await page.get_by_role("button", name="Feed live").click()
+    await page.get_by_role("button", name="Simulated prices").click()
     await expect(page.get_by_role("dialog", name="Sources of prices")).to_contain_text("simulator")
     await page.keyboard.press("Escape")
     await page.get_by_role("button", name="NSE: Open").click()

@@ -77,6 +77,12 @@ export function ago(moment, now = serverNow()) {
   return relative.format(seconds, "second");
 }
 
+/** "15 minutes", "4 hours" or "1 day". @param {number} minutes */
+export function duration(minutes) {
+  const [unit, length] = minutes % 1440 ? (minutes % 60 ? ["minute", 1] : ["hour", 60]) : ["day", 1440];
+  return formatter(`duration ${unit}`, (locale) => new Intl.NumberFormat(locale, { style: "unit", unit: String(unit), unitDisplay: "long" })).format(minutes / Number(length));
+}
+
 /** 1:02:03 or 12:34, of seconds that are left. @param {number} seconds */
 export function countdown(seconds) {
   const left = Math.max(0, Math.floor(seconds));

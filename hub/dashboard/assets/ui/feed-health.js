@@ -1,5 +1,6 @@
 // How the sources of prices are: the worst of them in the bar, each of them behind it.
 
+import { boot } from "../core/boot.js";
 import { h } from "../core/dom.js";
 import { ago, whole } from "../core/format.js";
 import { t } from "../core/i18n.js";
@@ -42,7 +43,8 @@ export function makeFeedHealth() {
     button.hidden = !worst;
     if (!worst) return;
     button.className = `pill feeds ${classOf(worst)}`;
-    text.textContent = button.ariaLabel = button.title = t("Feed {state}", { state: nameOf(worst) });
+    const fine = ORDER.indexOf(worst) <= ORDER.indexOf("closed");
+    text.textContent = button.ariaLabel = button.title = fine && boot.simulated ? t("Simulated prices") : t("Feed {state}", { state: nameOf(worst) });
     refresh();
   };
   const subscription = live.hub?.subscribe("status:feeds", hear);

@@ -1,6 +1,7 @@
 // Where one is reached: the mail address and the telephone, and whether they are proved to be one's own.
 
 import { get, post, put } from "../../core/api.js";
+import { boot } from "../../core/boot.js";
 import { fill, h } from "../../core/dom.js";
 import { t } from "../../core/i18n.js";
 import { session } from "../../core/session.js";
@@ -40,11 +41,14 @@ const button = (/** @type {string} */ label, /** @type {() => void} */ onclick) 
 
 export const mailCard = () => faced(mailFace, ({ email, email_verified: verified }) => `${email} ${verified}`);
 
+/** Where a newcomer's own hub has put the mail. */
+export const mailFolder = () => (boot.mail_folder ? t("This hub has no mail server: mail is written to {folder}.", { folder: boot.mail_folder }) : "");
+
 /** @type {Face} */
 const mailFace = (account, show) => card(
   { title: t("Mail address"), state: proof(account.email_verified) },
   h("p.contact", null, account.email),
-  account.email_verified ? null : h("p.hint", null, t("A link was sent there. Alerts go to this address once you have opened it.")),
+  account.email_verified ? null : h("p.hint", null, t("A link was sent there. Alerts go to this address once you have opened it."), " ", mailFolder()),
   h("div.row", null,
     account.email_verified ? null : worker("button", { onclick: sendAgain }, t("Send the link again")),
     account.email_verified ? null : worker("button", { onclick: lookAgain }, t("I have opened it")),
@@ -54,7 +58,7 @@ const mailFace = (account, show) => card(
 async function sendAgain() {
   try {
     await post("/auth/verify-email/send");
-    notify({ kind: "good", title: t("A mail is on its way"), text: t("The link in it is good for 3 days.") });
+    notify({ kind: "good", title: t("A mail is on its way"), text: `${t("The link in it is good for 3 days.")} ${mailFolder()}` });
   } catch (error) { complain(t("No mail was sent"), error); }
 }
 

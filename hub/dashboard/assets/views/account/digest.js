@@ -1,7 +1,7 @@
 // What an alert fires again within some minutes, told in one message; and how many SMS there may be.
 
 import { fill, h } from "../../core/dom.js";
-import { whole } from "../../core/format.js";
+import { duration, whole } from "../../core/format.js";
 import { LANGUAGES, spoken, t } from "../../core/i18n.js";
 import { href } from "../../core/router.js";
 import { session } from "../../core/session.js";
@@ -27,7 +27,7 @@ export function digestCard(kept, read) {
 function digest(kept) {
   const now = kept.wishes.digest;
   const every = [...new Set([...MINUTES, ...(now ? [now.minutes] : [])])].sort((one, other) => one - other);
-  const minutes = select([["0", t("Each message by itself")], ...every.map((one) => /** @type {[string, string]} */ ([String(one), t("In one, after {minutes} minutes", { minutes: one })]))], { value: String(now?.minutes ?? 0), onchange: () => save() });
+  const minutes = select([["0", t("Each message by itself")], ...every.map((one) => /** @type {[string, string]} */ ([String(one), t("In one, after {duration}", { duration: duration(one) })]))], { value: String(now?.minutes ?? 0), onchange: () => save() });
   const ways = boxes(t("For"), DISTURBING, (way) => WAYS[/** @type {Way} */ (way)].name(), now?.channels ?? []);
   const save = () => {
     const length = Number(minutes.value);

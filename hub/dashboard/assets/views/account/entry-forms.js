@@ -1,12 +1,15 @@
 // The ways in: log in, register, a new password, a token.
 
+import { boot } from "../../core/boot.js";
+import { claims, ended } from "../../core/claims.js";
 import { h } from "../../core/dom.js";
 import { bare } from "../../core/http.js";
 import { spoken, t } from "../../core/i18n.js";
 import { icon } from "../../core/icons.js";
 import { session } from "../../core/session.js";
-import { claims, ended } from "../../core/claims.js";
 import { field, input } from "../../ui/controls.js";
+import { notify } from "../../ui/notices.js";
+import { mailFolder } from "./contacts.js";
 import { form, passwordField, text, value } from "./form.js";
 import { passwordRules } from "./password-rules.js";
 
@@ -46,11 +49,15 @@ export function registerForm(ways) {
   const email = mailField(ways);
   email.addEventListener("input", () => judge());
   const password = passwordField(t("Password"), { autocomplete: "new-password", hint: rules.element, oninput: judge });
+  const shown = boot.token ? claims(boot.token).plan : undefined;
   return form({
     fields: { name, email, password },
     button: t("Create the account"),
-    content: [email, password, name],
-    send: () => session.register({ email: text(email), password: value(password), name: text(name), language: spoken() }),
+    content: [email, password, name, shown === undefined ? null : h("p.hint", null, t("A new account begins on the plan free; this demonstration shows the plan {plan}.", { plan: shown }))],
+    async send() {
+      await session.register({ email: text(email), password: value(password), name: text(name), language: spoken() });
+      notify({ kind: "good", title: t("A mail is on its way"), text: `${t("A link was sent there. Alerts go to this address once you have opened it.")} ${mailFolder()}` });
+    },
   });
 }
 

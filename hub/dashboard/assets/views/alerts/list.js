@@ -111,7 +111,7 @@ function makeTable({ collection, prices }) {
   };
 }
 
-const keys = () => [["E", t("edit")], ["P", t("pause or resume")], ["T", t("test")], ["D", t("duplicate")], [t("Delete"), t("delete")]].flatMap(([key, does]) => [h("kbd", null, key), ` ${does} `]);
+const keys = () => [["E", t("edit")], ["P", t("pause or resume")], ["T", t("test")], ["D", t("duplicate")], ["Del", t("delete")]].flatMap(([key, does]) => [h("kbd", null, key), ` ${does} `]);
 
 /** @param {any} error @param {() => Promise<void>} again */
 const failed = (error, again) => h("div.card", null, nothing(t("The alerts could not be read"), error.message, h("button", { type: "button", onclick: () => void again() }, t("Try again"))));
