@@ -165,6 +165,11 @@ class Emitter {
     };
   }
 
+  /** @param {keyof Events} event  Whether anybody listens. */
+  hears(event) {
+    return (this.listeners.get(event) ?? []).length > 0;
+  }
+
   /**
    * @param {keyof Events} event
    * @param {any} value
@@ -2331,6 +2336,7 @@ export class Hub {
     if (state.state !== "closed") return;
     const { code } = state;
     const error = code === 1000 ? null : new HubError("CLOSED", state.reason, { closeCode: code });
+    if (error !== null && !this.#emitter.hears("state")) console.warn(`tickhub: closed for good with ${code ?? "no code"}: ${state.reason}`);
     for (const subscription of this.#subscriptions) subscription.end(error);
   }
 

@@ -32,7 +32,7 @@ def _market(message: Message) -> list[str]:
 
 
 def _number(value: object) -> str:
-    return f"{value:.10g}" if isinstance(value, (int, float)) else "-" if value is None else printable(str(value))
+    return f"{value or 0:.10g}" if isinstance(value, (int, float)) else "-" if value is None else printable(str(value))
 
 
 def time_of(message: Message, came_ms: int) -> str:

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { HubError } from "../tickhub.js";
+import { HubError, connect } from "../tickhub.js";
 import { Proxy, chat, heardOn, hubFor, live, place, quick, token, until } from "./support.js";
 
 const values = (subscription) => subscription.heard.map(({ value }) => value);
@@ -283,6 +283,16 @@ test("no token closes with 3500; a getter that throws is asked again", async (t)
   signedIn = true;
   hub.reconnect();
   await live(hub);
+});
+
+test("an end for good stands in the console, unless somebody listens for it", async (t) => {
+  const warned = t.mock.method(console, "warn", () => undefined);
+  const heard = hubFor(t, { token: "no token at all" });
+  await until(() => heard.state === "closed");
+  assert.equal(warned.mock.callCount(), 0);
+  const unheard = connect(`http://${place}`, { token: "no token at all" });
+  await until(() => unheard.state === "closed");
+  assert.match(warned.mock.calls[0].arguments[0], /closed for good with 3500/);
 });
 
 test("a close code from 3500 on ends everything, until reconnect is said", async (t) => {

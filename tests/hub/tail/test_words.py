@@ -11,10 +11,10 @@ CAME_MS = 1_795_301_125_250
 
 def test_a_price_is_a_line_of_figures() -> None:
     message = {
-        "type": "market:update", "channel": "market:NSE:TCS", "price": 3139.65, "change": -8.2, "change_percent": -0.26,
+        "type": "market:update", "channel": "market:NSE:TCS", "price": 3139.65, "change": -8.2, "change_percent": -0.0,
         "bid": 3139.6, "volume": 12345678, "time": "2026-11-23T09:15:01.250+05:30", "seq": 1,
     }  # fmt: skip
-    assert line_of(message, CAME_MS) == "09:15:01.250\tmarket:NSE:TCS\t3139.65\t-8.2\t-0.26\t3139.6\t-\t12345678"
+    assert line_of(message, CAME_MS) == "09:15:01.250\tmarket:NSE:TCS\t3139.65\t-8.2\t0\t3139.6\t-\t12345678"
 
 
 SAID: dict[str, tuple[dict[str, Any], str]] = {
