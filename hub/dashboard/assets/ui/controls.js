@@ -129,6 +129,7 @@ export function tabs({ label, tabs: every, chosen, onchoose }) {
       const here = every[index].id === id;
       button.setAttribute("aria-selected", String(here));
       button.tabIndex = here ? 0 : -1;
+      if (here) requestAnimationFrame(() => button.scrollIntoView({ block: "nearest", inline: "center" })); // once it stands in the page
     });
     panel.setAttribute("aria-labelledby", `tab-${id}`);
     end = every.find((one) => one.id === id)?.mount(panel);
