@@ -90,6 +90,10 @@ async def test_a_filter_and_an_order_leave_what_is_wanted(page: Page) -> None:
     await expect(page.locator("#watch-0")).to_have_attribute("data-place", "NSE:HDFCBANK")
     await page.get_by_role("button", name="Symbol", exact=True).click()
     await expect(page.locator("#watch-0")).to_have_attribute("data-place", "NSE:HDFCLIFE")
+    await page.get_by_label("Filter the watchlist").press("Enter")
+    await page.wait_for_url("**/NSE:HDFCLIFE?**")
+    await page.get_by_label("Filter the watchlist").press("ArrowDown")
+    await expect(page.get_by_role("grid")).to_be_focused()
     await page.get_by_label("Filter the watchlist").fill("no such thing")
     await expect(page.get_by_text("Nothing fits the filter")).to_be_visible()
 

@@ -65,8 +65,18 @@ export class WatchTable {
   }
 
   #filterBox() {
-    const box = h("input", { type: "search", placeholder: t("Filter"), "aria-label": t("Filter the watchlist"), oninput: () => { this.#filter = box.value; this.#arrange(); } });
+    const box = h("input", { type: "search", placeholder: t("Filter"), "aria-label": t("Filter the watchlist"), oninput: () => { this.#filter = box.value; this.#arrange(); }, onkeydown: (/** @type {KeyboardEvent} */ event) => this.#leaveFilter(event) });
     return h("div.watch-filter", null, box);
+  }
+
+  /** Enter opens the first that fits, and an arrow goes on among them. @param {KeyboardEvent} event */
+  #leaveFilter(event) {
+    const first = this.#shown[0];
+    if (!first || event.isComposing || !["Enter", "ArrowDown"].includes(event.key)) return;
+    event.preventDefault();
+    this.#point(0);
+    if (event.key === "Enter") this.onopen(first);
+    else this.#grid.focus();
   }
 
   /** Whether it is shown whole and in the user's own order. */
