@@ -84,7 +84,6 @@ function enter() {
 /** Speaks another language, here and from now on wherever this user looks. @param {import("./core/i18n.js").Language} language */
 async function change(language) {
   await speak(language);
-  void session.token({ renew: true, of: "account" }).catch(() => null); // the one that is held says the language of before
   draw();
 }
 

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
@@ -109,13 +110,16 @@ async def test_a_telephone_is_verified_by_the_code_in_an_sms(asha: Person, expec
 
 async def test_language_and_theme_are_kept_for_every_device(asha: Person, open_page: OpenPage) -> None:
     await asha.see("look")
-    await asha.page.get_by_label("मराठी").check()
+    async with asha.page.expect_response("**/auth/refresh") as renewing:
+        await asha.page.get_by_label("मराठी").check()
+    said = await (await renewing.value).json()
+    assert jwt.decode(said["data"]["access_token"], options={"verify_signature": False})["lang"] == "mr"
     await expect(asha.page.locator("html")).to_have_attribute("lang", "mr")
     await expect(asha.page.locator("input[value=mr]")).to_be_focused()
     await asha.page.locator("input[value=dark]").check()
     await expect(asha.page.locator("html")).to_have_attribute("data-theme", "dark")
     await asha.page.locator("select").select_option("Europe/London")
-    await expect(asha.page.locator(".notice.good")).to_be_visible()
+    await expect(asha.page.locator(".notice.good", has_text="सेव्ह झाले")).to_be_visible()
     kept = await asha.kept("users/preferences")
     assert (kept["language"], kept["theme"], kept["timezone"]) == ("mr", "dark", "Europe/London")
     other = await open_page("#/login?to=%23%2Faccount")

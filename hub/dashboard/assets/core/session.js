@@ -191,6 +191,11 @@ export const session = {
     return null;
   },
 
+  /** A language was chosen, and kept by the server: the token that is held says the one of before. */
+  async languageChanged() {
+    if (current.value.kind === "account") await this.token({ renew: true });
+  },
+
   /** The socket was refused for good with what is held. Resolves to whether it is worth another try. */
   async refused() {
     const { kind } = current.value;

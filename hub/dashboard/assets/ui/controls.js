@@ -75,7 +75,10 @@ export function worker(tag, { onclick, ...attributes }, ...children) {
 export function menu({ label, content, items, class: classes = "quiet" }) {
   const list = h("div.menu", { popover: "auto", role: "menu", "aria-label": label });
   const button = h("button", { type: "button", class: classes, "aria-haspopup": "menu", "aria-expanded": "false", "aria-label": label, title: label }, content);
-  button.addEventListener("click", () => list.togglePopover());
+  button.addEventListener("click", () => {
+    list.togglePopover();
+    if (list.matches(":popover-open")) keepInSight(list, button);
+  });
   list.addEventListener("beforetoggle", (event) => {
     const opens = /** @type {ToggleEvent} */ (event).newState === "open";
     button.setAttribute("aria-expanded", String(opens));
@@ -90,6 +93,12 @@ export function menu({ label, content, items, class: classes = "quiet" }) {
   });
   list.addEventListener("keydown", (event) => step(list, event));
   return h("span.menu-place", null, button, list);
+}
+
+/** Above its button, where there is no room below. @param {HTMLElement} list @param {HTMLElement} button */
+function keepInSight(list, button) {
+  const { bottom, height } = list.getBoundingClientRect();
+  if (bottom > innerHeight - 8) list.style.insetBlockStart = `${Math.max(8, button.getBoundingClientRect().top - 6 - height)}px`;
 }
 
 /** @param {MenuItem} one @param {HTMLElement} list */

@@ -76,7 +76,9 @@ function makeLanguageMenu(change) {
   const choose = async (/** @type {any} */ code) => {
     try {
       await change(code);
-      if (session.current.value.kind !== "nobody") await put("/users/preferences", { language: code });
+      if (session.current.value.kind === "nobody") return;
+      await put("/users/preferences", { language: code });
+      await session.languageChanged();
     } catch (error) {
       complain(t("The language could not be changed"), error);
     }

@@ -49,6 +49,7 @@ function languageCard(page) {
       await page.change(code);
     } catch (error) { return complain(t("The language could not be changed"), error); }
     await keep({ language: code });
+    await session.languageChanged().catch(() => null); // the token is renewed soon anyway
   };
   const boxes = Object.entries(LANGUAGES).map(([code, name]) => choice(
     { name: "language", value: code, checked: code === spoken(), lang: code, onchange: () => void choose(/** @type {Language} */ (code)) },
