@@ -6,6 +6,8 @@ from random import Random
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from feeds import simulated_past
+from feeds import simulator as simulator_module
 from feeds.candles.bars import LENGTHS_MS, Bar
 from feeds.candles.engine import CandleEngine
 from feeds.candles.history import CandleHistory
@@ -159,6 +161,15 @@ def test_the_candles_go_on_without_a_jump() -> None:
     assert (day.open, day.high) == (today_of(bars)[0].open, max(bar.high for bar in [*today_of(bars), minute]))
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A past of four instruments alone, which is written sooner."""
+    known = [row for row in SIMULATED if row.instrument.symbol in ("RELIANCE", "TCS", "INFY", "NIFTY 50")]
+    monkeypatch.setattr(simulated_past, "SIMULATED", known)
+    monkeypatch.setattr(simulator_module, "SIMULATED", tuple(known))
+
+
+@pytest.mark.usefixtures("few")
 async def test_a_first_start_stores_a_past_and_a_later_one_goes_on_from_it(tmp_path: Path) -> None:
     engine: AsyncEngine = database.engine_for("", tmp_path)
     try:
@@ -187,6 +198,7 @@ async def test_a_first_start_stores_a_past_and_a_later_one_goes_on_from_it(tmp_p
         await engine.dispose()
 
 
+@pytest.mark.usefixtures("few")
 async def test_a_past_that_was_not_written_to_its_end_is_drawn_anew_up_to_the_price_of_then(tmp_path: Path) -> None:
     engine: AsyncEngine = database.engine_for("", tmp_path)
     try:
