@@ -64,8 +64,9 @@ function setup(made, place, fresh, done) {
   const typed = made.secret.match(/.{1,4}/g)?.join(" ") ?? made.secret;
   return [
     h("ol.steps", null,
-      h("li", null, h("p", null, t("Scan this with the app:")), h("img.qr", { src: `data:image/svg+xml,${encodeURIComponent(made.qr_svg)}`, alt: t("QR code with the secret for an authenticator app; the same stands below as text"), width: 200, height: 200 })),
-      h("li", null, h("p", null, t("Or type this into it:")), secret(typed, t("Secret for the app"))),
+      h("li", null, h("p", null, t("Scan this with the app:")),
+        h("img.qr", { src: `data:image/svg+xml,${encodeURIComponent(made.qr_svg)}`, alt: t("QR code with the secret for an authenticator app; the same stands below as text"), width: 200, height: 200 }),
+        h("p", null, t("Or type this into it:")), secret(typed, t("Secret for the app"))),
       h("li", null, confirm)),
   ];
 }
