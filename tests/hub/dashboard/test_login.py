@@ -220,6 +220,7 @@ async def test_the_second_factor_is_asked_for(open_page: OpenPage, expected: lis
     await log_out(page)
     await page.get_by_text("You are logged out").wait_for()
     await page.goto("/#/login?to=%23%2Faccount%2Fsecurity")
+    await page.reload()  # whose form nothing replaces any more
     await log_in(page, email)
     await expect(page.get_by_label("Code")).to_be_focused()
     await expect(page.get_by_label("Code")).to_have_attribute("autocomplete", "one-time-code")
