@@ -2,7 +2,7 @@
 
 A path of prices is drawn backwards from where the market begins: the last hours by the minute, a day by five
 minutes, ten days by the hour and some months by the day, and the candles of every timeframe are made of what is
-fine enough for them. The same factor moves all of them, as it does in `feeds.simulator`.
+fine enough for them. The same factor moves all of them, as it does in `feeds.simulated_books`.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from feeds.candles.history import CandleHistory
 from feeds.instruments import SIMULATED, Instrument, Kind, SimulatedInstrument
 from feeds.interest import Place
 from feeds.market_hours.sessions import day_start_ms, ist_day
-from feeds.simulator import Simulator, Stand
+from feeds.simulated_books import Stand
+from feeds.simulator import Simulator
 from schemas.errors import Unavailable
 from schemas.market import PRICE_SCALE
 
@@ -32,7 +33,7 @@ _HOUR_MS = 3_600_000
 _IST_MS = 19_800_000
 _MARKET_SIGMA = 6e-5
 _OWN_SIGMA = 7e-5
-"""Standard deviations of the logarithm in a root second, as in `feeds.simulator`."""
+"""Standard deviations of the logarithm in a root second, as in `feeds.simulated_books`."""
 _SHARES_A_MINUTE = 40_000_000
 _LOOKED_AT = ("5m", "1m", "15m", "1d", "1h", "30m", "3m")
 """Timeframes in the order in which charts are likely to be looked at first, and are stored."""

@@ -14,7 +14,7 @@ from channels.broker import Broker
 from channels.channel import ChannelNames
 from feeds.instruments import Instruments
 from feeds.market_hours.sessions import Sessions
-from feeds.simulator import MarketHours
+from feeds.simulated_market import MarketHours
 from hub import languages
 from hub.api.admin_deliveries import AdminDeliveriesApi
 from hub.api.alert_backtests import AlertBacktests

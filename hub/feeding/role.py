@@ -55,7 +55,8 @@ from feeds.sanity import Gate
 from feeds.signals.prediction import PredictionService
 from feeds.signals.store import SignalStore
 from feeds.signals.worker import SignalWorker
-from feeds.simulator import MarketHours, Simulator
+from feeds.simulated_market import MarketHours
+from feeds.simulator import Simulator
 from hub import database
 from hub.feeding.division import Division
 from hub.feeding.fetch import fetch

@@ -16,7 +16,7 @@ from channels.lease import Fence
 from channels.namespace import Namespaces
 from feeds.market_hours.sessions import MarketSession
 from feeds.publisher import Health, Publisher
-from feeds.simulator import SimulatedMarket
+from feeds.simulated_market import SimulatedMarket
 from schemas.errors import Unavailable
 from schemas.market import Depth, Level, MarketState, Tick, depth_payload, scaled, tick_payload
 

@@ -17,7 +17,7 @@ from feeds.candles.bars import Bar
 from feeds.candles.engine import Key
 from feeds.candles.history import CandleHistory
 from feeds.candles.worker import CandleWorker, Name
-from feeds.simulator import SimulatedMarket
+from feeds.simulated_market import SimulatedMarket
 from hub.database import engine_for, migrate
 from schemas.errors import Unavailable
 from schemas.market import Depth, MarketState

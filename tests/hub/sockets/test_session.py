@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from auth.plans import MAX_CHANNELS
 from feeds.instruments import SIMULATED
-from feeds.simulator import SimulatedMarket
+from feeds.simulated_market import SimulatedMarket
 from schemas.market import LTP_FIELDS, QUOTE_FIELDS, Tick, tick_payload
 from tests.hub.live import Client, Hub, Message, position, running, token
 
